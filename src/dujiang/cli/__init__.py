@@ -1,0 +1,1 @@
+"""The command line: the thin edge where options come in and sentences go out."""

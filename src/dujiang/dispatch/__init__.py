@@ -1,0 +1,1 @@
+"""Runs awards on the engines that centres already have."""

@@ -1,0 +1,1 @@
+"""What was really used: GPU-hours, energy, carbon. Pure."""

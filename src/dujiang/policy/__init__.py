@@ -1,0 +1,1 @@
+"""Which support applies: programmes as dated data, evaluated with reasons. Pure."""

@@ -1,0 +1,248 @@
+"""From cells as written to exact columns: one function per column type, vectorised, all problems collected."""
+
+from collections.abc import Callable
+from datetime import UTC
+from typing import Any
+
+import polars as pl
+
+from dujiang.core.money import MICRO, parse_micro
+from dujiang.core.problem import Problem, ProblemList, shown
+from dujiang.core.slots import parse_instant
+from dujiang.core.text import Text
+from dujiang.registry.columns import Column
+from dujiang.registry.raw import RawTable
+
+_TRUE = ["true", "yes", "1", "是"]
+_FALSE = ["false", "no", "0", "否"]
+_INT = r"^[+-]?\d{1,15}$"
+_MICRO = r"^[+-]?\d{1,12}(\.\d{1,6}0*)?$"
+
+EXPECTED: dict[str, Text] = {
+    "id": Text("an id of 1 to 200 printable characters", "1 至 200 个可见字符的编号"),
+    "ref": Text("an id", "编号"),
+    "name": Text("a name", "名称"),
+    "text": Text("text", "文本"),
+    "list": Text("names separated by ;", "以分号分隔的名称"),
+    "int": Text("a whole number", "整数"),
+    "micro": Text("a decimal number with at most six places", "至多六位小数的数"),
+    "money": Text("an amount in yuan with at most six places", "金额（元，至多六位小数）"),
+    "float": Text("a number", "数"),
+    "instant": Text(
+        "an RFC 3339 instant with offset, such as 2025-11-03T08:00:00+08:00",
+        "带时区的 RFC 3339 时间，如 2025-11-03T08:00:00+08:00",
+    ),
+    "date": Text("a date such as 2025-11-03", "日期，如 2025-11-03"),
+    "bool": Text("true or false", "true 或 false（是/否）"),
+}
+
+DTYPES: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "ref": pl.String(),
+    "name": pl.String(),
+    "text": pl.String(),
+    "list": pl.List(pl.String()),
+    "int": pl.Int64(),
+    "micro": pl.Int64(),
+    "money": pl.Int64(),
+    "float": pl.Float64(),
+    "instant": pl.Datetime("us", "UTC"),
+    "date": pl.Date(),
+    "bool": pl.Boolean(),
+}
+
+
+def _as_text(cells: pl.Series) -> pl.Series | None:
+    """Return cells as stripped text with empty as null; None if the type has no faithful text."""
+    if cells.dtype == pl.String or isinstance(cells.dtype, pl.Categorical | pl.Enum):
+        text = cells.cast(pl.String).str.strip_chars()
+    elif cells.dtype.is_integer() or cells.dtype == pl.Null:
+        text = cells.cast(pl.String)
+    else:
+        return None
+    return text.replace("", None)
+
+
+def _text(cells: pl.Series) -> pl.Series | None:
+    return _as_text(cells)
+
+
+def _id(cells: pl.Series) -> pl.Series | None:
+    text = _as_text(cells)
+    if text is None:
+        return None
+    fine = text.str.contains(r"^[^\p{C}]{1,200}$")
+    return pl.select(pl.when(fine).then(text)).to_series()
+
+
+def _list(cells: pl.Series) -> pl.Series | None:
+    if isinstance(cells.dtype, pl.List) and cells.dtype.inner == pl.String:
+        parts = cells.fill_null(pl.lit([], dtype=pl.List(pl.String)))
+    else:
+        text = _as_text(cells)
+        if text is None:
+            return None
+        parts = text.fill_null("").str.split(";")
+    clean = parts.list.eval(pl.element().str.strip_chars())
+    return clean.list.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
+
+
+def _int(cells: pl.Series) -> pl.Series | None:
+    if cells.dtype.is_integer():
+        return cells.cast(pl.Int64, strict=False)
+    if cells.dtype.is_float():
+        whole = cells.is_finite() & (cells == cells.round()) & (cells.abs() < 2**53)
+        return pl.select(pl.when(whole).then(cells)).to_series().cast(pl.Int64, strict=False)
+    text = _as_text(cells)
+    if text is None:
+        return None
+    return pl.select(pl.when(text.str.contains(_INT)).then(text)).to_series().cast(pl.Int64, strict=False)
+
+
+def _micro(cells: pl.Series) -> pl.Series | None:
+    if cells.dtype.is_integer():
+        return pl.select(pl.when(cells.cast(pl.Int64).abs() < 10**12).then(cells.cast(pl.Int64) * MICRO)).to_series()
+    if cells.dtype.is_decimal():
+        cells = cells.cast(pl.String)
+    if cells.dtype.is_float():
+        fine = cells.is_finite() & (cells.abs() < 1e12)
+        scaled = pl.select(pl.when(fine).then(cells * float(MICRO))).to_series()
+        return scaled.round(mode="half_to_even").cast(pl.Int64, strict=False)
+    text = _as_text(cells)
+    if text is None:
+        return None
+    text = pl.select(pl.when(text.str.contains(_MICRO)).then(text)).to_series()
+    whole = text.str.extract(r"(\d{1,12})", 1).cast(pl.Int64)
+    micro = text.str.extract(r"\.(\d{1,6})", 1).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
+    sign = pl.select(pl.when(text.str.starts_with("-")).then(-1).otherwise(1)).to_series()
+    return (whole * MICRO + micro) * sign
+
+
+def _float(cells: pl.Series) -> pl.Series | None:
+    if not cells.dtype.is_numeric():
+        text = _as_text(cells)
+        if text is None:
+            return None
+        cells = text.cast(pl.Float64, strict=False)
+    number = cells.cast(pl.Float64)
+    return pl.select(pl.when(number.is_finite()).then(number)).to_series()
+
+
+def _each(cells: pl.Series, parse: Callable[[str], Any], dtype: pl.DataType) -> pl.Series | None:
+    text = _as_text(cells)
+    if text is None:
+        return None
+    return pl.Series(cells.name, [None if cell is None else parse(cell) for cell in text], dtype=dtype)
+
+
+def _instant(cells: pl.Series) -> pl.Series | None:
+    if isinstance(cells.dtype, pl.Datetime):
+        return None if cells.dtype.time_zone is None else cells.dt.convert_time_zone(str(UTC)).dt.cast_time_unit("us")
+    return _each(cells, parse_instant, DTYPES["instant"])
+
+
+def _date(cells: pl.Series) -> pl.Series | None:
+    if cells.dtype == pl.Date:
+        return cells
+    text = _as_text(cells)
+    return None if text is None else text.str.to_date("%Y-%m-%d", strict=False)
+
+
+def _bool(cells: pl.Series) -> pl.Series | None:
+    if cells.dtype == pl.Boolean:
+        return cells
+    text = _as_text(cells)
+    if text is None:
+        return None
+    lower = text.str.to_lowercase()
+    return pl.select(pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)).to_series()
+
+
+_PARSERS: dict[str, Callable[[pl.Series], pl.Series | None]] = {
+    "id": _id,
+    "ref": _id,
+    "name": _text,
+    "text": _text,
+    "list": _list,
+    "int": _int,
+    "micro": _micro,
+    "money": _micro,
+    "float": _float,
+    "instant": _instant,
+    "date": _date,
+    "bool": _bool,
+}
+
+
+def parse_cells(table: RawTable, column: Column, problems: ProblemList) -> pl.Series:
+    """Parse one column of a table.
+
+    Parameters
+    ----------
+    table : the table as read
+    column : what the column should hold
+    problems : takes one problem per bad cell: not of the type, missing though required, outside its range
+
+    Returns
+    -------
+    Series named `column.stored`, one value per row; null where the cell is empty or bad (defaults filled in)
+    """
+    dtype = DTYPES[column.type]
+    if column.column not in table.frame.columns:
+        return _filled(pl.Series(column.stored, [None] * table.frame.height, dtype=dtype), column)
+    cells = table.frame[column.column]
+    parsed = _PARSERS[column.type](cells)
+    if parsed is None:
+        problems.add(
+            Problem("bad-type", table.file, None, column.column, f"a column of {cells.dtype}", EXPECTED[column.type])
+        )
+        return _filled(pl.Series(column.stored, [None] * table.frame.height, dtype=dtype), column)
+    written = cells.is_not_null()
+    if cells.dtype == pl.String:
+        written &= cells.str.strip_chars() != ""
+    empty = parsed.is_null()
+    for index in (written & empty).arg_true():
+        problems.add(
+            Problem("bad-type", table.file, table.row(index), column.column, shown(cells[index]), EXPECTED[column.type])
+        )
+    if column.required:
+        for index in (~written).arg_true():
+            problems.add(
+                Problem("missing-value", table.file, table.row(index), column.column, "nothing", EXPECTED[column.type])
+            )
+    _check_range(table, column, cells, parsed, problems)
+    return _filled(parsed.cast(dtype).alias(column.stored), column)
+
+
+def _bound(column: Column, text: str) -> int | float:
+    if column.type in ("micro", "money"):
+        micro = parse_micro(text)
+        assert micro is not None, column
+        return micro
+    return int(text) if column.type == "int" else float(text)
+
+
+def _check_range(table: RawTable, column: Column, cells: pl.Series, parsed: pl.Series, problems: ProblemList) -> None:
+    if column.min is not None:
+        for index in (parsed < _bound(column, column.min)).arg_true():
+            expected = Text(f"at least {column.min}", f"不小于 {column.min}")
+            problems.add(
+                Problem("out-of-range", table.file, table.row(index), column.column, shown(cells[index]), expected)
+            )
+    if column.max is not None:
+        for index in (parsed > _bound(column, column.max)).arg_true():
+            expected = Text(f"at most {column.max}", f"不大于 {column.max}")
+            problems.add(
+                Problem("out-of-range", table.file, table.row(index), column.column, shown(cells[index]), expected)
+            )
+
+
+def _filled(parsed: pl.Series, column: Column) -> pl.Series:
+    if column.default is not None:
+        value: Any = column.default
+        if column.type in ("micro", "money", "int", "float"):
+            value = _bound(column, column.default)
+        parsed = parsed.fill_null(value)
+    if column.type == "list":
+        parsed = parsed.fill_null(pl.lit([], dtype=pl.List(pl.String)))
+    return parsed

@@ -1,0 +1,201 @@
+"""`book.yaml`: when the round starts, how long it is, what it optimises and which programmes it offers."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from dujiang.core.marked import Marked
+from dujiang.core.money import parse_micro
+from dujiang.core.problem import Problem, ProblemList
+from dujiang.core.slots import parse_instant
+from dujiang.core.text import Text
+from dujiang.registry.book import Fact, Objective, ProgrammeUse
+
+MAX_SLOTS = 8784
+"""A leap year of hours."""
+
+_KEYS = ("start", "slots", "title", "objective", "use", "facts", "assumptions")
+_OBJECTIVE_KEYS = ("carbon_cny_per_kg", "small_firm_cny_per_gpu_hour", "small_firm_employees_max")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Parsed `book.yaml`."""
+
+    start: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    slots: int = 1
+    title: str = ""
+    objective: Objective = field(default_factory=Objective)
+    use: tuple[ProgrammeUse, ...] = ()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    assumptions: Mapping[str, object] = field(default_factory=dict)
+
+
+def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> Text | None:
+    """Return a hint at the known name nearest to a mistyped one."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return Text(f"did you mean '{near[0]}'?", f"是否应为“{near[0]}”？") if near else None
+
+
+def _one_of(names: tuple[str, ...]) -> Text:
+    return Text("one of " + ", ".join(names), "以下之一：" + "、".join(names))
+
+
+def _unknown_keys(doc: Marked, path: str, value: Mapping[str, Any], known: tuple[str, ...]) -> list[Problem]:
+    prefix = f"{path}." if path else ""
+    return [
+        doc.problem("unknown-field", f"{prefix}{key}", str(key), _one_of(known), did_you_mean(str(key), known))
+        for key in value
+        if key not in known
+    ]
+
+
+def _decimal_micro(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float | str | Decimal):
+        text = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+        return parse_micro(text)
+    return None
+
+
+def _start(doc: Marked, value: object, problems: ProblemList) -> datetime | None:
+    instant: datetime | None = None
+    if isinstance(value, str):
+        instant = parse_instant(value)
+    elif isinstance(value, datetime):
+        # ruamel turns a time stamp with an offset into naive UTC only when the offset is given; text is kept as text
+        instant = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if instant is None or (instant.minute, instant.second, instant.microsecond) != (0, 0, 0):
+        problems.add(
+            doc.problem(
+                "bad-start",
+                "start",
+                value,
+                Text("an RFC 3339 instant on a full hour, with offset", "整点的 RFC 3339 时间，带时区"),
+                Text(
+                    'write it in quotes, e.g. "2025-11-03T00:00:00+08:00"', '请加引号，如 "2025-11-03T00:00:00+08:00"'
+                ),
+            )
+        )
+        return None
+    return instant
+
+
+def _objective(doc: Marked, value: object, problems: ProblemList) -> Objective:
+    if not isinstance(value, Mapping):
+        problems.add(doc.problem("bad-type", "objective", value, Text("a mapping", "键值表")))
+        return Objective()
+    problems.extend(_unknown_keys(doc, "objective", value, _OBJECTIVE_KEYS))
+    amounts: dict[str, int] = {}
+    for key in _OBJECTIVE_KEYS[:2]:
+        micro = _decimal_micro(value.get(key, 0))
+        if micro is None or not 0 <= micro <= 10_000_000_000:
+            expected = Text("yuan from 0 to 10000, at most six places", "0 至 10000 元，至多六位小数")
+            problems.add(doc.problem("bad-type", f"objective.{key}", value[key], expected))
+            micro = 0
+        amounts[key] = micro
+    small = value.get("small_firm_employees_max")
+    if small is not None and (isinstance(small, bool) or not isinstance(small, int) or small < 1):
+        expected = Text("a whole number of at least 1", "不小于 1 的整数")
+        problems.add(doc.problem("bad-type", "objective.small_firm_employees_max", small, expected))
+        small = 1
+    if amounts["small_firm_cny_per_gpu_hour"] and small is None:
+        problems.add(
+            doc.problem(
+                "missing-field",
+                "objective.small_firm_employees_max",
+                None,
+                Text("the most employees that a small firm has", "小企业的员工数上限"),
+            )
+        )
+    return Objective(amounts["carbon_cny_per_kg"], amounts["small_firm_cny_per_gpu_hour"], small or 0)
+
+
+def _use(doc: Marked, value: object, problems: ProblemList) -> tuple[ProgrammeUse, ...]:
+    expected = Text("programme ids, or {id, budget_cny}", "政策编号，或 {id, budget_cny}")
+    if not isinstance(value, list):
+        problems.add(doc.problem("bad-type", "use", value, expected))
+        return ()
+    uses: dict[str, ProgrammeUse] = {}
+    for index, item in enumerate(value):
+        path = f"use.{index}"
+        if isinstance(item, str):
+            use = ProgrammeUse(item)
+        elif isinstance(item, Mapping) and isinstance(item.get("id"), str):
+            problems.extend(_unknown_keys(doc, path, item, ("id", "budget_cny")))
+            budget = None
+            if item.get("budget_cny") is not None:
+                budget = _decimal_micro(item["budget_cny"])
+                if budget is None or budget < 0:
+                    amount = Text("an amount in yuan, not below 0", "不小于 0 的金额（元）")
+                    problems.add(doc.problem("bad-type", f"{path}.budget_cny", item["budget_cny"], amount))
+                    budget = 0
+            use = ProgrammeUse(item["id"], budget)
+        else:
+            problems.add(doc.problem("bad-type", path, item, expected))
+            continue
+        if use.programme_id in uses:
+            problems.add(
+                doc.problem("duplicate", path, use.programme_id, Text("each programme once", "每项政策只列一次"))
+            )
+        uses[use.programme_id] = use
+    return tuple(uses[key] for key in sorted(uses))
+
+
+def _facts(doc: Marked, value: object, problems: ProblemList) -> dict[str, Fact]:
+    if not isinstance(value, Mapping):
+        problems.add(doc.problem("bad-type", "facts", value, Text("a mapping of facts", "事实键值表")))
+        return {}
+    facts: dict[str, Fact] = {}
+    for key, item in value.items():
+        if isinstance(item, bool | int | float | str | date) and not isinstance(item, datetime):
+            facts[str(key)] = item
+        else:
+            expected = Text("true, false, a number, text or a date", "true、false、数、文本或日期")
+            problems.add(doc.problem("bad-type", f"facts.{key}", item, expected))
+    return facts
+
+
+def parse_header(doc: Marked, problems: ProblemList) -> Header:
+    """Parse `book.yaml`; problems are collected, and what could not be read has its default."""
+    if not isinstance(doc.value, Mapping):
+        problems.add(
+            doc.problem("bad-type", "", doc.value, Text("a mapping with start and slots", "含 start 与 slots 的键值表"))
+        )
+        return Header()
+    value = doc.value
+    problems.extend(_unknown_keys(doc, "", value, _KEYS))
+    header: dict[str, Any] = {}
+    if value.get("start") is None:
+        problems.add(doc.problem("missing-field", "start", None, Text("the start of slot 0", "第 0 时段的开始时间")))
+    else:
+        start = _start(doc, value["start"], problems)
+        if start is not None:
+            header["start"] = start
+    slots = value.get("slots")
+    if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS:
+        expected = Text(f"a whole number of hours from 1 to {MAX_SLOTS}", f"1 至 {MAX_SLOTS} 的整数小时数")
+        problems.add(doc.problem("missing-field" if slots is None else "out-of-range", "slots", slots, expected))
+    else:
+        header["slots"] = slots
+    title = value.get("title")
+    if title is not None and not isinstance(title, str):
+        problems.add(doc.problem("bad-type", "title", title, Text("text", "文本")))
+    else:
+        header["title"] = title or ""
+    if value.get("objective") is not None:
+        header["objective"] = _objective(doc, value["objective"], problems)
+    if value.get("use") is not None:
+        header["use"] = _use(doc, value["use"], problems)
+    if value.get("facts") is not None:
+        header["facts"] = _facts(doc, value["facts"], problems)
+    if value.get("assumptions") is not None:
+        if isinstance(value["assumptions"], Mapping):
+            header["assumptions"] = dict(value["assumptions"])
+        else:
+            problems.add(doc.problem("bad-type", "assumptions", value["assumptions"], Text("a mapping", "键值表")))
+    return Header(**header)

@@ -1,0 +1,229 @@
+"""From raw tables to a checked book: every problem of every table, all at once (design 7)."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from dujiang.core.money import MICRO
+from dujiang.core.problem import Problem, ProblemList, shown
+from dujiang.core.slots import ceil_div
+from dujiang.core.text import Text
+from dujiang.registry.book import Book
+from dujiang.registry.cells import parse_cells
+from dujiang.registry.columns import Column, book_columns
+from dujiang.registry.header import Header, did_you_mean, parse_header
+from dujiang.registry.raw import RawBook, RawTable
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "centres": ("centre_id",),
+    "pools": ("pool_id",),
+    "capacity": ("pool_id", "slot"),
+    "links": ("origin_region", "region"),
+    "enterprises": ("enterprise_id",),
+    "orders": ("order_id",),
+    "claims": ("enterprise_id", "programme_id", "period"),
+}
+REQUIRED = ("centres", "pools", "enterprises", "orders")
+OPEN = frozenset({"enterprises"})
+"""Tables that may have further columns: facts for a programme's conditions."""
+
+_INDEX = "__row"
+
+
+def _columns_problems(table: RawTable, columns: tuple[Column, ...], is_open: bool) -> list[Problem]:
+    known = [c.column for c in columns]
+    problems = []
+    for column in columns:
+        if column.required and column.column not in table.frame.columns:
+            near = did_you_mean(column.column, [c for c in table.frame.columns if c not in known])
+            fix = None
+            if near is not None:
+                guess = near.en.split("'")[1]
+                fix = Text(f"rename '{guess}' to '{column.column}'?", f"是否应将“{guess}”改名为“{column.column}”？")
+            expected = Text(f"a column '{column.column}' ({column.en})", f"列“{column.column}”（{column.zh}）")
+            problems.append(Problem("missing-column", table.file, None, column.column, "no such column", expected, fix))
+    if not is_open:
+        expected = Text("one of " + ", ".join(known), "以下之一：" + "、".join(known))
+        for name in table.frame.columns:
+            if name not in known:
+                problems.append(
+                    Problem("unknown-column", table.file, None, name, shown(name), expected, did_you_mean(name, known))
+                )
+    return problems
+
+
+def _parse_table(name: str, raw: RawBook, problems: ProblemList) -> pl.DataFrame:
+    columns = book_columns()[name]
+    table = raw.tables.get(name)
+    if table is None:
+        if name in REQUIRED and name not in raw.unreadable:
+            expected = Text(f"a file {name}.csv or {name}.parquet", f"文件 {name}.csv 或 {name}.parquet")
+            problems.add(Problem("missing-file", name, None, None, "no such file", expected))
+        table = RawTable(f"{name}.csv", "csv", pl.DataFrame(), [])
+    else:
+        problems.extend(_columns_problems(table, columns, name in OPEN))
+    series = [parse_cells(table, column, problems) for column in columns]
+    if name in OPEN:
+        known = {c.column for c in columns} | {c.stored for c in columns}
+        series += [table.frame[c] for c in table.frame.columns if c not in known]
+    frame = pl.DataFrame(series).with_row_index(_INDEX)
+    _check_duplicates(name, table, frame, problems)
+    return frame
+
+
+def _check_duplicates(name: str, table: RawTable, frame: pl.DataFrame, problems: ProblemList) -> None:
+    key = list(KEYS[name])
+    full = frame.drop_nulls(key)
+    first = full.group_by(key, maintain_order=True).agg(pl.col(_INDEX).first().alias("first"), pl.len().alias("n"))
+    for row in full.join(first.filter(pl.col("n") > 1), on=key).sort(_INDEX).iter_rows(named=True):
+        if row[_INDEX] == row["first"]:
+            continue
+        value = ", ".join(str(row[k]) for k in key)
+        where = table.row(row["first"])
+        expected = Text(f"an id used once (first in row {where})", f"不重复的编号（首次出现在第 {where} 行）")
+        problems.add(Problem("duplicate", table.file, table.row(row[_INDEX]), key[0], shown(value), expected))
+
+
+class _Checker:
+    """Cross-checks between tables; each method is one family of mistakes."""
+
+    def __init__(self, raw: RawBook, frames: dict[str, pl.DataFrame], header: Header, problems: ProblemList) -> None:
+        self.raw = raw
+        self.frames = frames
+        self.header = header
+        self.problems = problems
+
+    def _report(
+        self, table: str, rows: pl.DataFrame, field: str, code: str, expected: Text, fix: Text | None = None
+    ) -> None:
+        source = self.raw.tables.get(table)
+        if source is None:
+            return
+        for index, found in rows.select(_INDEX, field).iter_rows():
+            column = next((c.column for c in book_columns()[table] if c.stored == field), field)
+            self.problems.add(Problem(code, source.file, source.row(index), column, shown(found), expected, fix))
+
+    def references(self) -> None:
+        """Ids that point to another table exist there."""
+        pointers = [
+            ("pools", "centre_id", "centres", "centre_id"),
+            ("capacity", "pool_id", "pools", "pool_id"),
+            ("orders", "enterprise_id", "enterprises", "enterprise_id"),
+            ("orders", "origin_centre", "centres", "centre_id"),
+            ("claims", "enterprise_id", "enterprises", "enterprise_id"),
+        ]
+        for table, field, target, key in pointers:
+            if target not in self.raw.tables:
+                continue
+            known = self.frames[target].select(pl.col(key).alias(field)).drop_nulls()
+            rows = self.frames[table].drop_nulls(field).join(known, on=field, how="anti")
+            expected = Text(f"an id of {target}", f"{target} 中的编号")
+            self._report(
+                table,
+                rows,
+                field,
+                "dangling",
+                expected,
+                Text(f"add it to {target} or correct it", f"请在 {target} 中补充或更正"),
+            )
+
+    def windows(self) -> None:
+        """Every order has a window that begins inside the round and can hold it at the fastest speed."""
+        orders = self.frames["orders"]
+        slots = self.header.slots
+        late = orders.filter(pl.col("release") >= slots)
+        self._report(
+            "orders",
+            late,
+            "release",
+            "out-of-range",
+            Text(f"a slot below {slots}, the end of the round", f"小于 {slots} 的时段"),
+        )
+        empty = orders.filter(pl.col("deadline") <= pl.col("release"))
+        self._report("orders", empty, "deadline", "bad-window", Text("a slot after release", "晚于 release 的时段"))
+        speeds = self.frames["pools"].filter(pl.col("speed_micro") > 0)["speed_micro"]
+        fastest = speeds.max() if speeds.len() else MICRO
+        assert isinstance(fastest, int)
+        short = []
+        rows = orders.filter(pl.col("deadline") > pl.col("release")).select(
+            _INDEX, "hours_micro", "release", "deadline"
+        )
+        for index, hours, release, deadline in rows.drop_nulls().iter_rows():
+            if hours > 0 and ceil_div(hours, fastest) > deadline - release:
+                short.append(index)
+        expected = Text(
+            "a window of at least ceil(hours / speed of the fastest pool) slots", "时间窗不短于最快资源池所需时段数"
+        )
+        self._report("orders", orders.filter(pl.col(_INDEX).is_in(short)), "deadline", "short-window", expected)
+        outside = self.frames["capacity"].filter(pl.col("slot") >= slots)
+        self._report("capacity", outside, "slot", "out-of-range", Text(f"a slot below {slots}", f"小于 {slots} 的时段"))
+
+    def origins(self) -> None:
+        """Data and round-trip time need a place that they are counted from."""
+        orders = self.frames["orders"]
+        known = Text("an origin_region in the same row", "同一行填写 origin_region")
+        data = orders.filter((pl.col("data_gb_micro") > 0) & pl.col("origin_region").is_null())
+        self._report("orders", data, "data_gb_micro", "missing-origin", known)
+        rtt = orders.filter(pl.col("rtt_ms_max").is_not_null() & pl.col("origin_region").is_null())
+        self._report("orders", rtt, "rtt_ms_max", "missing-origin", known)
+        links = self.frames["links"]
+        inside = links.filter(
+            (pl.col("origin_region") == pl.col("region")) & ((pl.col("ucny_per_gb") != 0) | (pl.col("rtt_ms") != 0))
+        )
+        expected = Text("no cost and no round-trip time within one region", "同一区域内费用与时延均为 0")
+        self._report("links", inside, "region", "link-to-itself", expected, Text("leave the row out", "请删除此行"))
+
+    def carbon(self) -> None:
+        """A carbon price needs the carbon of every pool."""
+        if not self.header.objective.carbon_ucny_per_kg:
+            return
+        expected = Text(
+            "a value, because objective.carbon_cny_per_kg is set", "因设置了 objective.carbon_cny_per_kg 而需要填写"
+        )
+        pools = self.frames["pools"].filter(pl.col("watts_per_gpu").is_null())
+        self._report("pools", pools, "watts_per_gpu", "missing-value", expected)
+        for field in ("pue", "grid_kgco2_per_kwh"):
+            centres = self.frames["centres"].filter(pl.col(field).is_null())
+            self._report("centres", centres, field, "missing-value", expected)
+
+
+def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:
+    """Check a raw book and turn it into exact columns.
+
+    Parameters
+    ----------
+    raw : the book as read
+    problems : takes every problem found; may already hold those of reading the files
+
+    Returns
+    -------
+    the book; None if there is any problem
+    """
+    header = Header() if raw.header is None else parse_header(raw.header, problems)
+    frames = {name: _parse_table(name, raw, problems) for name in KEYS}
+    checker = _Checker(raw, frames, header, problems)
+    checker.references()
+    if raw.header is not None:
+        checker.windows()
+    checker.origins()
+    checker.carbon()
+    if problems:
+        return None
+    tables = {name: frame.drop(_INDEX).sort(KEYS[name]) for name, frame in frames.items()}
+    orders = tables["orders"].sort("submitted", "order_id", nulls_last=True)
+    return Book(
+        start=header.start,
+        slots=header.slots,
+        title=header.title,
+        objective=header.objective,
+        use=header.use,
+        facts=header.facts,
+        assumptions=header.assumptions,
+        centres=tables["centres"],
+        pools=tables["pools"],
+        capacity=tables["capacity"],
+        links=tables["links"],
+        enterprises=tables["enterprises"],
+        orders=orders,
+        claims=tables["claims"],
+    )

@@ -1,0 +1,1 @@
+"""Who owes what, whom, from which budget: double-entry postings. Pure."""

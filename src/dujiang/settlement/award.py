@@ -1,0 +1,76 @@
+"""What settlement knows of an award: exact amounts, nothing rounded yet."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dujiang.core.money import FEN, MICRO, share_floor
+
+
+class Rounding(StrEnum):
+    """To what a programme pays; always cut down, since every rate is a "not above" ceiling (design 3.2, 5.4)."""
+
+    FEN = "fen"
+    YUAN = "yuan"
+
+    @property
+    def unit_ucny(self) -> int:
+        """Smallest amount that the programme pays, micro-yuan."""
+        return MICRO if self is Rounding.YUAN else FEN
+
+    def cut(self, ucny: int) -> int:
+        """Cut an amount down to whole units; still micro-yuan."""
+        return ucny // self.unit_ucny * self.unit_ucny
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """The support that an award uses."""
+
+    programme_id: str
+    amount_ucny: int
+    """Awarded, exact, > 0."""
+    share_ppm: int
+    """Rate of the programme for this order and pool, 0 < share <= 1 000 000."""
+    rounding: Rounding = Rounding.FEN
+    budgeted: bool = False
+    """The programme has a budget that `open_budget` made known; else it is funded just in time."""
+    capped: bool = False
+    """The enterprise has a cap in it that `open_cap` made known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Award:
+    """One award as the clearing made it; amounts in exact micro-yuan, `gross + transfer = voucher + net`."""
+
+    order_id: str
+    enterprise_id: str
+    centre_id: str
+    gpus: int
+    hours_micro: int
+    """Run time in that pool, micro-hours; the last slot may be needed in part."""
+    prices_ucny: tuple[int, ...]
+    """Published price of each of its slots, micro-yuan per GPU-hour, in time."""
+    asks_ucny: tuple[int, ...]
+    """Reserve price of each of its slots, at most the price."""
+    gross_ucny: int
+    """To the centre for the whole block."""
+    transfer_ucny: int
+    """To the carrier, whole fen."""
+    net_ucny: int
+    """From the enterprise, transfer included; at most `limit_ucny`."""
+    limit_ucny: int
+    """The order's own limit."""
+    voucher: Voucher | None = None
+
+    def __post_init__(self) -> None:
+        voucher, most = 0, 0
+        if self.voucher is not None:
+            voucher, most = self.voucher.amount_ucny, share_floor(self.gross_ucny, self.voucher.share_ppm)
+        paid, due = voucher + self.net_ucny, self.gross_ucny + self.transfer_ucny
+        assert paid == due, f"{self.order_id}: {paid} micro-yuan are paid, {due} are due"
+        assert 0 <= voucher <= most, f"{self.order_id}: the voucher is above the programme's rate"
+        assert self.net_ucny <= self.limit_ucny, f"{self.order_id}: net above the limit"
+        assert len(self.prices_ucny) == len(self.asks_ucny), f"{self.order_id}: a price and an ask for each slot"
+        assert 0 < self.hours_micro <= len(self.prices_ucny) * MICRO, f"{self.order_id}: longer than its slots"
+        assert self.transfer_ucny >= 0, f"{self.order_id}: negative transfer"
+        assert self.transfer_ucny % FEN == 0, f"{self.order_id}: transfer is not in whole fen"

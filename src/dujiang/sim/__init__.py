@@ -1,0 +1,1 @@
+"""Books made from real traces or from published statistics."""

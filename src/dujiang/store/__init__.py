@@ -1,0 +1,1 @@
+"""Files and databases: books in, results and ledger out, never half-written."""

@@ -1,0 +1,119 @@
+"""Cells of tables and values of YAML documents, turned into exact numbers and plain words.
+
+A CSV cell is text, a parquet cell may be typed, a YAML value may be either: each function takes all three. An empty
+cell is None. What cannot be read raises `Broken`, which the readers turn into findings.
+"""
+
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+from dujiang.verify.verdict import shown
+
+MICRO = 1_000_000
+"""Millionths in one: micro-yuan in a yuan, ppm in a share."""
+FEN = 10_000
+"""Micro-yuan in a fen."""
+LARGEST = 10**15
+"""Largest amount that a book may state, micro-yuan."""
+UNLIMITED = (2**63 - 1) // 4
+"""Room that files state where a programme has neither a cap nor a budget, micro-yuan."""
+
+_TRUTHS = {"true": True, "yes": True, "1": True, "是": True, "false": False, "no": False, "0": False, "否": False}
+
+
+class Broken(Exception):  # noqa: N818 - a finding in flight, not a programming error
+    """A file, a row or a cell that cannot be understood."""
+
+    def __init__(self, where: str, found: object, en: str, zh: str) -> None:
+        super().__init__(where)
+        self.where = where
+        self.found = shown(found)
+        self.en = en
+        self.zh = zh
+
+
+def is_empty(value: object) -> bool:
+    """Return whether a cell says nothing."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def decimal(where: str, value: object) -> Decimal:
+    """Read a finite decimal number; a float stands for its shortest decimal."""
+    if not isinstance(value, bool):
+        try:
+            number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if number.is_finite() and abs(number) < LARGEST:
+            return number
+    raise Broken(where, value, "a decimal number", "十进制数")
+
+
+def micro(where: str, value: object) -> int | None:
+    """Read a decimal into millionths, half to even past the sixth place."""
+    if is_empty(value):
+        return None
+    return int(decimal(where, value).scaleb(6).to_integral_value(ROUND_HALF_EVEN))
+
+
+def whole(where: str, value: object) -> int | None:
+    """Read a whole number."""
+    if is_empty(value):
+        return None
+    number = decimal(where, value)
+    if number != number.to_integral_value():
+        raise Broken(where, value, "a whole number", "整数")
+    return int(number)
+
+
+def real(where: str, value: object) -> float | None:
+    """Read a measured quantity that is a float everywhere (PUE, watts, milliseconds)."""
+    return None if is_empty(value) else float(decimal(where, value))
+
+
+def word(where: str, value: object) -> str | None:
+    """Read a name: text without the blanks around it."""
+    if is_empty(value):
+        return None
+    if isinstance(value, bool | list | dict):
+        raise Broken(where, value, "text", "文本")
+    return str(value).strip()
+
+
+def words(where: str, value: object) -> frozenset[str]:
+    """Read a `;`-separated list of names; empty: none named."""
+    if is_empty(value):
+        return frozenset()
+    parts = value if isinstance(value, list) else str(value).split(";")
+    return frozenset(str(part).strip() for part in parts if not is_empty(part))
+
+
+def truth(where: str, value: object) -> bool | None:
+    """Read a yes or no."""
+    if is_empty(value):
+        return None
+    answer = _TRUTHS.get(str(value).strip().lower())
+    if answer is None:
+        raise Broken(where, value, "true or false", "true 或 false")
+    return answer
+
+
+def instant(where: str, value: object) -> datetime:
+    """Read an RFC 3339 instant with its offset, into UTC."""
+    try:
+        moment = datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Broken(where, value, "an RFC 3339 instant with an offset", "带时区的 RFC 3339 时刻")
+    return moment.astimezone(UTC)
+
+
+def day(where: str, value: object) -> date | None:
+    """Read a civil date."""
+    if is_empty(value):
+        return None
+    try:
+        return date.fromisoformat(str(value).strip()[:10])
+    except ValueError:
+        raise Broken(where, value, "a date as YYYY-MM-DD", "YYYY-MM-DD 日期") from None

@@ -1,0 +1,85 @@
+"""All rules on what a run adds to a clearing: readings, bills, ledger and their figures (design 6, 9)."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from dujiang.verify.awards import Derived
+from dujiang.verify.bill import Bill, bill
+from dujiang.verify.cells import FEN, MICRO
+from dujiang.verify.documents import Row
+from dujiang.verify.ledger import LedgerRow, check_ledger
+from dujiang.verify.options import Options
+from dujiang.verify.prices import Posted
+from dujiang.verify.results import read_rows
+from dujiang.verify.summary import Figures, compare
+from dujiang.verify.usage import UsageRow, check_usage
+from dujiang.verify.verdict import Sheet
+
+
+def check_run(
+    folder: Path,
+    options: Options,
+    cleared: tuple[list[Derived], Posted] | None,
+    stated: Row | None,
+    sheet: Sheet,
+) -> None:
+    """Check usage.parquet and ledger.parquet where a run wrote them; a folder with one of them has both.
+
+    Parameters
+    ----------
+    folder : of the result
+    options : book and programmes of the round
+    cleared : awards worked out again, and prices; None: the clearing cannot be told, so neither can what is due
+    stated : summary.json
+    sheet : takes what is wrong
+    """
+    if not any((folder / f"{name}.parquet").exists() for name in ("usage", "ledger")):
+        return
+    usage = read_rows(folder, "usage", UsageRow, ("order_id",), sheet)
+    rows = read_rows(folder, "ledger", LedgerRow, (), sheet)
+    if cleared is None:
+        return
+    derived, posted = cleared
+    awards = {d.award.order_id: d.award for d in derived}
+    bills: dict[str, Bill] = {}
+    if usage is not None:
+        check_usage(usage, awards, sheet)
+        readings = {row.order_id: row for row in usage}
+        bills = {d.award.order_id: _bill(options, d, posted, readings) for d in derived if d.award.order_id in readings}
+        if stated is not None and isinstance(stated.get("run"), dict):
+            compare({"run": stated["run"]}, {"run": _figures(usage, bills.values())}, sheet)
+    if rows is not None:
+        check_ledger(rows, awards, bills, options.programmes, sheet)
+
+
+def _bill(options: Options, d: Derived, posted: Posted, readings: dict[str, UsageRow]) -> Bill:
+    pool, block = d.pool, slice(d.award.start, d.award.start + d.award.slots)
+    unit = FEN if d.payer.programme_id is None else options.programmes.by_id[d.payer.programme_id].unit_ucny
+    prices, asks = posted.grid[pool.pool_id][block], pool.ask_ucny[block].tolist()
+    return bill(d, unit, prices, asks, readings[d.award.order_id])
+
+
+def _figures(usage: Sequence[UsageRow], bills: Collection[Bill]) -> Figures:
+    """Return what a run adds to summary.json of its readings and bills."""
+    kwh = [row.kwh for row in usage if row.kwh is not None]
+    kgco2 = [row.kgco2 for row in usage if row.kgco2 is not None]
+    return {
+        "outcomes": dict(Counter(row.outcome for row in usage)),
+        "gpu_hours_metered": Fraction(sum(row.gpu_hours_micro or 0 for row in usage), MICRO),
+        "kwh": _sum(kwh),
+        "kgco2": _sum(kgco2),
+        "without_energy_reading": len(usage) - len(kwh),
+        "posted_gross_cny": Fraction(sum(due.service_ucny for due in bills), MICRO),
+        "posted_transfer_cny": Fraction(sum(due.transfer_ucny for due in bills), MICRO),
+        "posted_voucher_cny": Fraction(sum(due.voucher_ucny for due in bills), MICRO),
+        "posted_net_cny": Fraction(sum(due.net_ucny for due in bills), MICRO),
+        "posted_rounding_cny": Fraction(sum(due.rounding_ucny for due in bills), MICRO),
+    }
+
+
+def _sum(readings: Sequence[float]) -> Fraction:
+    """Add up readings exactly; one that is no number is a finding of its own."""
+    return sum((Fraction(reading) for reading in readings if math.isfinite(reading)), Fraction(0))
