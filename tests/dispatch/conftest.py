@@ -1,23 +1,9 @@
 """After every test here: nothing that it started is left on the machine."""
 
 import time
-from pathlib import Path
 
 import pytest
-
-
-def processes_in(folder: Path) -> dict[int, Path]:
-    """Return the processes whose working directory lies in a folder, with it; jobs and their supervisors all do."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                place = (entry / "cwd").readlink()
-            except OSError:
-                continue  # Gone, or a zombie that only waits for its parent to notice.
-            if place.is_relative_to(folder):
-                found[int(entry.name)] = place
-    return found
+from contract import processes_in
 
 
 @pytest.fixture(autouse=True)

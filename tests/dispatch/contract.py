@@ -67,6 +67,20 @@ def lines_of(path: Path) -> Counter[str]:
     return Counter(path.read_text().splitlines()) if path.exists() else Counter()
 
 
+def processes_in(folder: Path) -> dict[int, Path]:
+    """Return the processes whose working directory lies in a folder, with it; jobs and their supervisors all do."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                place = (entry / "cwd").readlink()
+            except OSError:
+                continue  # Gone, or a zombie that only waits for its parent to notice.
+            if place.is_relative_to(folder):
+                found[int(entry.name)] = place
+    return found
+
+
 class ConnectorContract:
     def make(self, folder: Path) -> Connector:
         raise NotImplementedError

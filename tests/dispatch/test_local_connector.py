@@ -14,8 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import processes_in
-from contract import ConnectorContract, job, lines_of, status_of, wait_for, wait_for_all, wait_until
+from contract import ConnectorContract, job, lines_of, processes_in, status_of, wait_for, wait_for_all, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

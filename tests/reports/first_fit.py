@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from dujiang.core.money import MICRO, round_to_fen, share_floor
+from dujiang.core.text import Text
 from dujiang.market.outcome import (
     AWARD_SCHEMA,
     MULTIPLIER_SCHEMA,
@@ -121,7 +122,7 @@ def make_book(orders: int = 400, slots: int = 96, seed: int = 7, **changes: Any)
     values: dict[str, Any] = {
         "start": datetime(2026, 3, 1, 16, tzinfo=UTC),
         "slots": slots,
-        "title": "Seven centres, four days",
+        "title": Text("Seven centres, four days", "七个中心，四天"),
         "centres": table("centres", centres),
         "pools": table("pools", pools),
         "capacity": table("capacity", []),

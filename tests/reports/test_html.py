@@ -394,7 +394,7 @@ def test_renders_without_awards(orders: int) -> None:
 
 def test_renders_when_nothing_at_all_is_there() -> None:
     """No centre, no order, and an outcome whose summary is empty."""
-    book = make_book(orders=0, centres=table("centres", []), pools=table("pools", []), title="")
+    book = make_book(orders=0, centres=table("centres", []), pools=table("pools", []), title=Text("", ""))
     own = own_part(render_report(ReportData(book, empty_outcome())))
     text = words_only(own)
     assert "Round of the exchange" in text

@@ -49,7 +49,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     book, _ = read_book(tmp_path / "deep" / "book", problems)
     assert not problems, [p.say() for p in problems]
     assert book is not None
-    assert (book.title, book.slots, book.facts) == ("小簿 / small", 24, {"via_platform": True})
+    assert (book.title.zh, book.slots, book.facts) == ("小簿 / small", 24, {"via_platform": True})
     assert book.orders.select("hours_micro", "limit_ucny").row(0) == (1_234_567, 33_330_000)
     assert book.pools["ask_ucny_per_gpu_hour"].to_list() == [2_050_000]
     assert book.enterprises["further"].to_list() == [True]

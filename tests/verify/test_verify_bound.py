@@ -31,7 +31,7 @@ def _pool() -> Pool:
     room=AMOUNTS,
     weight=st.one_of(st.just(0), st.integers(1, 10**6), st.integers(1, 10**8)),
 )
-def testleast_burden_is_exact_at_any_size(
+def test_least_burden_is_exact_at_any_size(
     gpus: int, blocks: list[tuple[int, int]], limit: int, share: int, room: int, weight: int
 ) -> None:
     asks = [ask for ask, _ in blocks]

@@ -38,7 +38,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file=st.sampled_from([*(f"book/{name}" for name in BOOK_FILES), *(f"result/{name}" for name in RESULT_FILES)]),
     at=st.floats(0, 1, exclude_max=True),
     cut=st.integers(0, 30),
-    put=st.binary(max_size=8) | st.sampled_from([b",", b"\n", b"-1", b"null", b"[", b'"', b"9" * 30, b"nan", b"1e99"]),
+    put=st.binary(max_size=8)
+    | st.sampled_from([b",", b"\n", b"-1", b"null", b"[", b'"', b"9" * 30, b"nan", b"1e99", b"1e9999999"]),
 )
 def test_any_bytes_give_a_verdict(kept: Path, file: str, at: float, cut: int, put: bytes) -> None:
     path = kept / file
@@ -52,6 +53,54 @@ def test_any_bytes_give_a_verdict(kept: Path, file: str, at: float, cut: int, pu
     for finding in verdict.findings:
         assert isinstance(finding, Finding)
         assert "\n" not in finding.say("en") + finding.say("zh")
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("book.yaml", "2025-11-03T00", "9999-12-31T00"),
+        ("book.yaml", "2025-11-03T00", "0001-01-01T00"),
+        ("book.yaml", "slots: 4", "slots: 1e999999999"),
+        ("book.yaml", "slots: 4", "slots: true"),
+        ("book.yaml", "title: By hand", "objective: 5"),
+        ("book.yaml", "title: By hand", "facts: []"),
+        ("book.yaml", "title: By hand", "use: sz"),
+        ("book.yaml", "title: By hand", "use: [{budget_cny: 5}]"),
+        ("book.yaml", "title: By hand", "use: [{id: sz, budget_cny: -5}]"),
+        ("pools.csv", "910B,4,4.0", "910B,4,-4"),
+        ("pools.csv", "910B,4,4.0,0.5", "910B,4,4.0,0"),
+        ("pools.csv", "pn,west1", "pn,north"),
+        ("pools.csv", "pn,west1", "pw,west1"),
+        ("capacity.csv", "pe,3", "pe,4"),
+        ("capacity.csv", "pe,3", "px,3"),
+        ("orders.csv", "o9,c", "o8,c"),
+        ("orders.csv", "o9,c", "o9,nobody"),
+        ("orders.csv", "o9,c", ",c"),
+        ("orders.csv", "o9,c,8,1", "o9,c,8,1e-7"),
+        ("orders.csv", "order_id,", "order_id,order_id"),
+        ("enterprises.csv", "a,深圳,20", "a,深圳,some"),
+        ("claims.csv", "2025,20", "2025,-20"),
+        ("links.csv", "0.10,40", "0.10"),
+        ("links.csv", "0.10,40", '0.10,"40'),
+    ],
+)
+def test_a_book_that_check_would_refuse_is_one_finding(good: Case, name: str, old: str, new: str) -> None:
+    path = good.book / name
+    before = path.read_text(encoding="utf-8")
+    assert old in before
+    path.write_text(before.replace(old, new), encoding="utf-8")
+    found = good.verdict().findings
+    assert [finding.rule for finding in found] == ["files"]
+    assert found[0].where.startswith("book:")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1" + "0" * 400, "1e400", "[]", '"1"', "true"])
+def test_a_figure_that_is_no_number_is_a_finding(good: Case, value: str) -> None:
+    path = good.result / "summary.json"
+    text = path.read_text(encoding="utf-8")
+    assert '"turnover_cny": 240.0' in text
+    path.write_text(text.replace('"turnover_cny": 240.0', f'"turnover_cny": {value}'), encoding="utf-8")
+    assert [f.where for f in good.verdict().findings] == ["summary.json:turnover_cny"]
 
 
 NUMBERS = [-(2**63), -1, 0, 1, 2**31, 2**62, 2**63 - 1]

@@ -5,6 +5,7 @@ net: lines are rounded to the fen one by one). o2 fails half way: 12 to the cent
 transfer, so 8 from b. o3 runs: 40 from c.
 """
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import polars as pl
 import pytest
 from handmade_round import YUAN, Case
+
+from dujiang.verify.ledger import KINDS
 
 OPEN, AWARD, END = (datetime(2025, 11, 2, hour, tzinfo=UTC) for hour in (15, 16, 20))
 ENTRIES: list[tuple[str, str, datetime, str | None, str | None, dict[str, float]]] = [
@@ -98,6 +101,75 @@ def test_what_is_unseen_stays_reserved(good: Case) -> None:
     open_ = [line for line in ledger_lines() if line["entry_id"] not in ("o1/post", "o1/void")]
     write(good, usage, open_)
     assert good.verdict().findings == []
+
+
+def settled(usage: Lines, ledger: Lines, order_id: str, kind: str, hours: float, **moves: dict[str, float]) -> None:
+    """Give an order another reading and other entries of settlement."""
+    row = next(row for row in usage if row["order_id"] == order_id)
+    gpus = row["gpu_hours_micro"] // row["run_hours_micro"]
+    row |= {"outcome": kind, "run_hours_micro": round(hours * YUAN), "gpu_hours_micro": round(gpus * hours * YUAN)}
+    old = [line for line in ledger if line["order_id"] == order_id and line["kind"] != "reserve"]
+    rest = [line for line in ledger if line not in old]
+    new = [
+        old[0] | {"entry_id": f"{order_id}/{kind}", "kind": kind, "line": i, "account": account}
+        | {"amount_ucny": round(amount * YUAN)}
+        for kind, lines in moves.items()
+        for i, (account, amount) in enumerate(lines.items())
+    ]  # fmt: skip
+    ledger[:] = sorted(rest + new, key=lambda line: (line["instant"], KINDS.index(line["kind"])))
+
+
+def test_what_never_started_costs_nothing(good: Case) -> None:
+    usage, ledger = usage_lines(), ledger_lines()
+    back = {
+        "Assets:Enterprise:Xb": -14.01, "Liabilities:Enterprise:Xb:Reserved": 14.01,
+        "Liabilities:Programme:Xsz:Available": -12, "Liabilities:Programme:Xsz:Reserved": 12,
+    }  # fmt: skip
+    settled(usage, ledger, "o2", "never_started", 0, void=back)
+    write(good, usage, ledger)
+    assert good.verdict().findings == []
+
+
+def test_a_centre_gets_its_ask_for_what_ran(good: Case) -> None:
+    """With prices of 4 and 7 the first of o3's two hours is 4 / 11 of the 40 that it pays, 14.55; the ask is 16."""
+    prices = pl.read_parquet(good.result / "prices.parquet").to_dicts()
+    for row in prices:
+        if row["pool_id"] == "pn" and row["slot"] in (1, 2):
+            row["ucny_per_gpu_hour"] = (4 if row["slot"] == 1 else 7) * YUAN
+    pl.DataFrame(prices).write_parquet(good.result / "prices.parquet")
+    for centre, fine in ((16, True), (14.55, False)):
+        usage, ledger = usage_lines(), ledger_lines()
+        reserved, payable = "Liabilities:Enterprise:Xc:Reserved", "Liabilities:Centre:Xwest1:Payable"
+        post = {reserved: centre, payable: -centre}
+        void = {"Assets:Enterprise:Xc": centre - 40, reserved: 40 - centre}
+        settled(usage, ledger, "o3", "failed", 1, post=post, void=void)
+        write(good, usage, ledger)
+        found = [finding for finding in good.verdict().findings if finding.rule == "ledger"]
+        assert (found == []) is fine, found
+
+
+def test_figures_of_the_run(good: Case) -> None:
+    write(good, usage_lines(), ledger_lines())
+    figures = {
+        "speedup": "1",
+        "outcomes": {"ended": 2, "failed": 1},
+        "gpu_hours_metered": 26.0,
+        "kwh": 10.0,
+        "kgco2": 5.0,
+        "without_energy_reading": 2,
+        "posted_gross_cny": 228.0,
+        "posted_transfer_cny": 2.0,
+        "posted_voucher_cny": 66.0,
+        "posted_net_cny": 164.0,
+        "posted_rounding_cny": 0.0,
+    }
+    path = good.result / "summary.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(document | {"run": figures}), encoding="utf-8")
+    assert good.verdict().findings == []
+    for key in set(figures) - {"speedup", "outcomes"}:
+        path.write_text(json.dumps(document | {"run": figures | {key: 1.5}}), encoding="utf-8")
+        assert [(f.rule, f.where) for f in good.verdict().findings] == [("summary", f"summary.json:run.{key}")]
 
 
 def amounts(entry_id: str, **changes: float) -> Callable[[Lines, Lines], None]:

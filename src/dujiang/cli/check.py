@@ -15,7 +15,8 @@ def _counts(round_: Round) -> dict[str, Any]:
     book = round_.book
     return {
         "ok": True,
-        "title": book.title,
+        "title": book.title.en,
+        "title_zh": book.title.zh,
         "slots": book.slots,
         "centres": book.centres.height,
         "pools": book.pools.height,

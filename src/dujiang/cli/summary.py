@@ -49,5 +49,5 @@ def show_summaries(output: Output, summaries: Mapping[str, Mapping[str, Any]]) -
         counts = [summaries[name]["rejections"][reason] for name in names]
         if any(counts):
             rows.append([f"  {output.say(label)}", *(f"{count:,}" for count in counts)])
-    title = summaries[names[0]]["title"]
-    output.table(Text(title, title), columns, rows)
+    first = summaries[names[0]]
+    output.table(Text(first["title"], first["title_zh"]), columns, rows)

@@ -19,8 +19,9 @@ Somebody must outlive us, wait for each job, hold it to its limit and write down
   codes 124 and 137 cannot be told from a command's own;
 * one long-lived process that watches all jobs: cheap, but when it is killed the ends of all jobs are lost at once,
   and it needs a protocol to be found again;
-* one small process per job, forked from a bare interpreter that is started once per connector. A supervisor costs
-  about 1 ms and 0.4 MB, knows exactly what ended its command, and its death makes one job unseen, no other.
+* one small process per job, forked from a bare interpreter that is started once per connector. All in all a job costs
+  a few milliseconds and its supervisor 0.4 MB; it knows exactly what ended its command, and its death makes one job
+  unseen, no other.
 
 The third is what `supervisor.py` is; the order of its steps, and why no job runs twice, stands there.
 

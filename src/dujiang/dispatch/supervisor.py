@@ -2,8 +2,8 @@
 
 Run as a program (`python -I -S supervisor.py GRACE_S`, in the folder that holds the job folders) this is the
 *launcher*: it reads lines `NUMBER JOB_FOLDER` and forks one *supervisor* per line. It ends with its input; the
-supervisors do not. It imports a few small modules of the standard library and nothing of ours, so that a supervisor
-costs about a millisecond and a third of a megabyte, and there is never a thread that a fork could break.
+supervisors do not. It imports a few small modules of the standard library and nothing of ours, so that forking a
+supervisor takes about a millisecond and 0.4 MB, and there is never a thread that a fork could break.
 
 A supervisor owns one job. In the job's folder it
 

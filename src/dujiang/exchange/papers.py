@@ -32,6 +32,9 @@ def names_of(round_: Round) -> dict[str, Text]:
         names[key] = Text(card.model, card.model)
     for key, programme in round_.programmes.items():
         names[key] = programme.name
+    for region, province in round_.book.centres.select("region", "province").drop_nulls().unique().sort("region").rows():
+        # A province-level region of its own, written in letters: people know it by the province's name.
+        names.setdefault(region, Text(region.title(), province))
     for centre, name in round_.book.centres.select("centre_id", "name").iter_rows():
         if name:
             names[centre] = Text(name, name)
@@ -110,7 +113,7 @@ def paper_files(
     files = {
         "usage.parquet": parquet_bytes(usage),
         "ledger.parquet": parquet_bytes(ledger.frame()),
-        "ledger.beancount": beancount_text(ledger.entries(), book.title or "dujiang").encode(),
+        "ledger.beancount": beancount_text(ledger.entries(), book.title.zh or "dujiang").encode(),
         "focus.csv": focus_csv(charges, period, operator).encode(),
         **{f"invoices/{name}": text.encode() for name, text in pages.items()},
         "report.html": render_report(report).encode(),

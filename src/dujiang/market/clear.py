@@ -238,7 +238,8 @@ def _summary(
     return {
         "format": FORMAT,
         "version": __version__,
-        "title": book.title,
+        "title": book.title.en,
+        "title_zh": book.title.zh,
         "start": instant_text(book.start),
         "slots": book.slots,
         "coupling": coupling.value,

@@ -22,7 +22,6 @@ class _Case:
         self.lacks: int | None = None
         """The same at the prices."""
         self.plain_in_money = False
-        self.voucher_in_money = False
         self.voucher_left = False
         for p in np.flatnonzero(a.slots[j] > 0).tolist():
             self.compatible = True
@@ -59,12 +58,11 @@ class _Case:
             if k == 0:
                 self.plain_in_money = True
             else:
-                self.voucher_in_money = True
-                self.voucher_left |= self._affordable(a, cleared, j, p, k, paying)
+                self.voucher_left |= self._affordable(a, cleared, j, p, k, np.minimum(paying, limit))
 
     @staticmethod
     def _affordable(a: BookArrays, cleared: Cleared, j: int, p: int, k: int, gross: np.ndarray) -> bool:
-        """Return whether what is left of budget and cap pays the voucher of any of these blocks."""
+        """Return whether what is left of budget and cap pays the voucher of any of these blocks at what it would pay."""
         least = int(gross.min())
         voucher = min(share_floor(least, int(a.share[j, p, k])), int(a.room[j, k]))
         left = int(cleared.state.budget[k])

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from dujiang.core.slots import SHANGHAI
+from dujiang.core.text import Text
 
 Fact = bool | int | float | str | date
 """A value that a programme's condition can look at. Money facts are in micro-yuan and end in `_ucny`."""
@@ -46,7 +47,8 @@ class Book:
     """Start of slot 0, aware UTC, a full hour."""
     slots: int
     """Number of slots of one hour."""
-    title: str
+    title: Text
+    """Name for people; both languages are the same where the file gives one."""
     centres: pl.DataFrame
     """Rows by centre_id."""
     pools: pl.DataFrame

@@ -27,7 +27,7 @@ class Header:
 
     start: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     slots: int = 1
-    title: str = ""
+    title: Text = field(default_factory=lambda: Text("", ""))
     objective: Objective = field(default_factory=Objective)
     use: tuple[ProgrammeUse, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -83,6 +83,15 @@ def _start(doc: Marked, value: object, problems: ProblemList) -> datetime | None
         )
         return None
     return instant
+
+
+def _title(doc: Marked, value: object, problems: ProblemList) -> Text:
+    if isinstance(value, str):
+        return Text(value, value)
+    if isinstance(value, Mapping) and set(value) == {"en", "zh"} and all(isinstance(v, str) for v in value.values()):
+        return Text(value["en"], value["zh"])
+    problems.add(doc.problem("bad-type", "title", value, Text("text, or {en, zh}", "文本，或 {en, zh}")))
+    return Text("", "")
 
 
 def _objective(doc: Marked, value: object, problems: ProblemList) -> Objective:
@@ -182,11 +191,8 @@ def parse_header(doc: Marked, problems: ProblemList) -> Header:
         problems.add(doc.problem("missing-field" if slots is None else "out-of-range", "slots", slots, expected))
     else:
         header["slots"] = slots
-    title = value.get("title")
-    if title is not None and not isinstance(title, str):
-        problems.add(doc.problem("bad-type", "title", title, Text("text", "文本")))
-    else:
-        header["title"] = title or ""
+    if value.get("title") is not None:
+        header["title"] = _title(doc, value["title"], problems)
     if value.get("objective") is not None:
         header["objective"] = _objective(doc, value["objective"], problems)
     if value.get("use") is not None:

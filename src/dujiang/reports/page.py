@@ -18,7 +18,7 @@ from dujiang.reports.proof import TERMS, certificate
 from dujiang.reports.story import cards, story
 from dujiang.reports.supply import prices, utilisation
 from dujiang.reports.support import vouchers
-from dujiang.reports.words import at_least, same
+from dujiang.reports.words import at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def page(data: ReportData) -> Page:
     sections = (utilisation(data), prices(data), served(data), vouchers(data), energy_section(data))
     checks, gauge, words = certificate(data)
     start, end = local_time(data.book, 0), local_time(data.book, data.book.slots)
-    book_title = data.book.title.strip()
+    book_title = data.book.title
     return Page(
-        title=data.title or (same(book_title) if book_title else Text("Round of the exchange", "撮合轮次")),
+        title=data.title or (book_title if book_title.en else Text("Round of the exchange", "撮合轮次")),
         when=Text(f"{start} to {end}, Beijing time", f"{start} 至 {end}（北京时间）"),
         story=story(data),
         cards=cards(data),

@@ -98,7 +98,10 @@ def demo_week(seed: int = SEED, orders: int = ORDERS) -> BookFiles:
         header={
             "start": instant_text(START),
             "slots": demand.SLOTS,
-            "title": "示范周（虚构）：八大枢纽与十大集群 / Demonstration week (invented): eight hubs, ten clusters",
+            "title": {
+                "en": "A made-up week of the eight national hubs",
+                "zh": "八大枢纽示范周（虚构数据）",
+            },
             "use": [*_budgets(scale), *WITHOUT_BUDGET],
             "facts": dict(FACTS),
             "assumptions": _assumptions(seed, offered, scale),

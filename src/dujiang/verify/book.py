@@ -340,5 +340,8 @@ def _uses(value: object) -> dict[str, int | None]:
         programme_id = cells.word(where, entry.get("id"))
         if programme_id is None:
             raise Broken(where, item, "the id of a programme", "政策项目编号")
-        uses[programme_id] = cells.micro(f"{where}.budget_cny", entry.get("budget_cny"))
+        budget = cells.micro(f"{where}.budget_cny", entry.get("budget_cny"))
+        if budget is not None and budget < 0:
+            raise Broken(f"{where}.budget_cny", entry["budget_cny"], "zero or more", "不小于零")
+        uses[programme_id] = budget
     return uses

@@ -4,7 +4,7 @@ A CSV cell is text, a parquet cell may be typed, a YAML value may be either: eac
 cell is None. What cannot be read raises `Broken`, which the readers turn into findings.
 """
 
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from dujiang.verify.verdict import shown
@@ -13,6 +13,8 @@ MICRO = 1_000_000
 """Millionths in one: micro-yuan in a yuan, ppm in a share."""
 FEN = 10_000
 """Micro-yuan in a fen."""
+DIGITS = 16
+"""Digits before the point that are read, and twice as many places; Decimal itself stumbles over far longer ones."""
 LARGEST = 10**15
 """Largest amount that a book may state, micro-yuan."""
 UNLIMITED = (2**63 - 1) // 4
@@ -44,7 +46,9 @@ def decimal(where: str, value: object) -> Decimal:
             number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
         except InvalidOperation:
             number = Decimal("NaN")
-        if number.is_finite() and abs(number) < LARGEST:
+        if number.is_finite() and (not number or number.adjusted() < -2 * DIGITS):
+            return Decimal(0)
+        if number.is_finite() and number.adjusted() < DIGITS:
             return number
     raise Broken(where, value, "a decimal number", "十进制数")
 
@@ -102,11 +106,11 @@ def instant(where: str, value: object) -> datetime:
     """Read an RFC 3339 instant with its offset, into UTC."""
     try:
         moment = datetime.fromisoformat(str(value).strip())
+        if moment.tzinfo is not None and MINYEAR < moment.year < MAXYEAR:
+            return moment.astimezone(UTC)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Broken(where, value, "an RFC 3339 instant with an offset", "带时区的 RFC 3339 时刻")
-    return moment.astimezone(UTC)
+        pass
+    raise Broken(where, value, "an RFC 3339 instant with an offset", "带时区的 RFC 3339 时刻")
 
 
 def day(where: str, value: object) -> date | None:

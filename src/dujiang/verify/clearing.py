@@ -107,7 +107,7 @@ def _left(programmes: Programmes, spent: Spent) -> rejections.Left:
 def _check_start(book: Book, stated: object, sheet: Sheet) -> None:
     try:
         same = datetime.fromisoformat(str(stated)) == book.start
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # no instant, or one without an offset
         same = False
     expected = book.start.isoformat()
     sheet.hold(same, "summary", "summary.json:start", stated, expected, expected)

@@ -160,7 +160,7 @@ def _equal(found: object, expected: object) -> bool:
         return found == expected
     assert isinstance(expected, Fraction)
     tolerance = CLOSE * max(Fraction(1), abs(expected))
-    return math.isfinite(found) and abs(Fraction(found) - expected) <= tolerance
+    return (isinstance(found, int) or math.isfinite(found)) and abs(Fraction(found) - expected) <= tolerance
 
 
 def _text(value: object) -> str:
