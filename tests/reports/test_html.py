@@ -223,7 +223,7 @@ def test_what_users_write_stays_text(full: ReportData) -> None:
     centres = book.centres.with_columns(pl.lit(EVIL).alias("name"), pl.lit(EVIL).alias("region"))
     evil = dataclasses.replace(
         book,
-        title=EVIL,
+        title=Text(EVIL, EVIL),
         centres=centres,
         pools=book.pools.with_columns(pl.lit(EVIL).alias("accelerator")),
         enterprises=book.enterprises.with_columns(pl.lit(EVIL).alias("kind")),
