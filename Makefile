@@ -4,6 +4,7 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.ready
+FOCUS := .venv-focus/.ready
 # One BLAS thread per process: our kernels and the test workers bring their own parallelism.
 export OPENBLAS_NUM_THREADS := 1
 
@@ -26,10 +27,22 @@ $(STAMP): $(UV) requirements/lock.txt pyproject.toml
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Only an oracle of some tests, which skip themselves without it: what goes wrong here is said and stops nothing.
+$(FOCUS): $(UV) requirements/focus.txt
+	@rm -rf $(@D); \
+	if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	    echo "test: focus-validator needs Python 3.11, its tests will be skipped"; \
+	elif $(UV) venv --quiet --python $(PYTHON) $(@D) && $(UV) pip sync --quiet --python $(@D)/bin/python \
+	    --require-hashes --build-constraints requirements/focus.txt requirements/focus.txt; then \
+	    touch $@; \
+	else \
+	    rm -rf $(@D); echo "test: focus-validator could not be installed, its tests will be skipped"; \
+	fi
+
 demo: setup  ## a realistic week for the eight hubs: clear, run, settle, report (NO_SERVE=1 ends without serving)
 	$(BIN)/dujiang demo --out build/demo $(if $(NO_SERVE),--no-serve)
 
-test: setup  ## the whole test suite, in parallel
+test: setup $(FOCUS)  ## the whole test suite, in parallel
 	$(BIN)/python -m pytest -n auto
 
 lint: setup  ## formatting, lint rules and strict types
@@ -41,4 +54,4 @@ bench: setup  ## speed and memory, each as a ratio against a named peer or bound
 	$(BIN)/python -m benchmarks.clearing
 
 clean:  ## remove everything that the targets above made
-	rm -rf .venv .tools build .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-focus .tools build .mypy_cache .ruff_cache .hypothesis

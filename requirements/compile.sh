@@ -6,3 +6,4 @@ UV="${UV:-.tools/bin/uv}"
 COMMON="--quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command requirements/compile.sh"
 "$UV" pip compile $COMMON pyproject.toml requirements/dev.in -o requirements/lock.txt
 "$UV" pip compile $COMMON requirements/uv.in -o requirements/uv.txt
+"$UV" pip compile $COMMON requirements/focus.in -o requirements/focus.txt

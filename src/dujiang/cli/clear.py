@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dujiang.cli.options import BOOK, JSON, coupling_option, effort_of, effort_options
+from dujiang.cli.options import BOOK, FOLDER, JSON, coupling_option, effort_of, effort_options
 from dujiang.cli.output import Output
 from dujiang.cli.summary import show_summaries
 from dujiang.core.text import Text
@@ -14,7 +14,7 @@ from dujiang.market.outcome import Coupling
 
 @click.command("clear")
 @BOOK
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the result.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the result.")
 @coupling_option
 @effort_options
 @click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True, help="Where to compute.")

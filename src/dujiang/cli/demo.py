@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dujiang.cli.options import JSON
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
 from dujiang.cli.run import show_run
 from dujiang.cli.summary import show_summaries
@@ -14,7 +14,7 @@ from dujiang.sim.week import ORDERS, SEED
 
 
 @click.command("demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("build/demo"), show_default=True)
+@click.option("--out", type=FOLDER, default=Path("build/demo"), show_default=True)
 @click.option("--orders", type=int, default=ORDERS, show_default=True, help="Orders of the week.")
 @click.option("--seed", type=int, default=SEED, show_default=True)
 @click.option("--no-serve", is_flag=True, help="End without opening the console (there is none yet).")

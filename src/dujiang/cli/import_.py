@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 import click
 
-from dujiang.cli.options import JSON
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
 from dujiang.core.money import parse_micro
 from dujiang.core.slots import parse_instant
@@ -50,9 +50,9 @@ def command() -> None:
 
 
 @command.command("trace")
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("trace", type=FOLDER)
 @click.option("--format", "trace_format", type=click.Choice(get_args(TraceFormat)), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the book.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the book.")
 @click.option("--column", "columns", multiple=True, callback=_columns, help="NAME=COLUMN of the file; repeatable.")
 @click.option("--from-day", type=int, default=None, help="First day of the window; default: the busiest window.")
 @click.option("--slots", type=int, default=_DEFAULT.slots, show_default=True, help="Hours of the round.")

@@ -18,7 +18,7 @@ from dujiang.core.text import Lang, Text
 class _Group(click.Group):
     """Loads a command's module when it is called, so that `--help` answers at once."""
 
-    _COMMANDS = ("demo", "check", "clear", "verify", "run", "import")
+    _COMMANDS = ("demo", "check", "clear", "verify", "run", "import", "policy")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of a round."""
@@ -47,15 +47,20 @@ def app(ctx: click.Context, lang: str | None) -> None:
 
     Exit codes: 0 done, 1 the input has problems (listed), 2 wrong usage, 3 an operation failed and can be tried again.
     """
-    ctx.obj = Output(cast(Lang, lang) if lang else default_lang())
+    ctx.obj = ctx.obj or Output(default_lang())
+    if lang:
+        ctx.obj.lang = cast(Lang, lang)
 
 
 def _crashed(output: Output, error: BaseException) -> None:
     """Say that the mistake is ours, and where the details are."""
-    handle, name = tempfile.mkstemp(prefix="dujiang-crash-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(f"dujiang {__version__}\n")
-        traceback.print_exception(error, file=out)
+    try:
+        handle, name = tempfile.mkstemp(prefix="dujiang-crash-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as out:
+            out.write(f"dujiang {__version__}\n")
+            traceback.print_exception(error, file=out)
+    except OSError:  # no room even for that
+        name = "-"
     kind = type(error).__name__
     text = Text(
         f"This is our mistake, not yours ({kind}). Nothing half-written was left. Please report it with {name}",
@@ -67,40 +72,46 @@ def _crashed(output: Output, error: BaseException) -> None:
         output.note(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    output = Output(default_lang())
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    if "--lang" in args[:-1] and args[args.index("--lang") + 1] in ("en", "zh"):
-        output.lang = cast(Lang, args[args.index("--lang") + 1])
-    output.json = "--json" in args
+def _code(output: Output, args: list[str]) -> int:
+    """Run a command; say what went wrong, and return the exit code."""
     try:
-        result: Any = app.main(args=args, prog_name="dujiang", standalone_mode=False)
-        code = result if isinstance(result, int) else 0
+        result: Any = app.main(args=args, prog_name="dujiang", standalone_mode=False, obj=output)
     except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        code = 2
+        return 2
     except (KeyboardInterrupt, click.Abort):
         output.note(Text("stopped; nothing half-written was left", "已停止，未留下半成品"))
-        code = 130
+        return 130
     except InputError as error:
         output.problems(error.problems)
-        code = error.exit_code
+        return error.exit_code
     except OperationError as error:
         if output.json:
             output.document({"ok": False, "error": error.message.en, "error_zh": error.message.zh})
         else:
             output.note(error.message)
-        code = error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone (`dujiang … | head`); what it wanted it has.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:
+        return error.exit_code
+    except SystemExit:  # how click says that the reader of its help has gone
+        return 0
+    except BaseException as error:  # a Rust panic inside polars is no Exception
         _crashed(output, error)
-        code = 3
+        return 3
+    return result if isinstance(result, int) else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(default_lang(), json="--json" in args)
+    try:
+        code = _code(output, args)
+    except click.exceptions.Exit as stop:  # whoever read what went wrong has gone
+        code = stop.exit_code
+    except OperationError as error:  # what went wrong could not be written out
+        output.note(error.message)
+        code = error.exit_code
     sys.exit(code)
 
 

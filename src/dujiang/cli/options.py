@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,21 @@ from dujiang.market.outcome import Coupling
 
 Decorated = Callable[..., Any]
 
-BOOK = click.argument("book", type=click.Path(path_type=Path))
+FOLDER = click.Path(path_type=Path, readable=False)
+"""A path that click does not judge: whether it can be read is a problem like others, with exit code 1 and not 2."""
+BOOK = click.argument("book", type=FOLDER)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; progress on stderr.")
+
+
+class _Finite(click.FloatRange):
+    """A number in a range; NaN, which is outside of none, and the infinities are refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Convert what was written."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def coupling_option(function: Decorated) -> Decorated:
@@ -30,13 +44,13 @@ def effort_options(function: Decorated) -> Decorated:
     """Add `--seconds` and `--gap`."""
     function = click.option(
         "--gap",
-        type=click.FloatRange(0, 1),
+        type=_Finite(0, 1),
         default=0.0,
         help="Stop improving once the certified gap is at most this, e.g. 0.02.",
     )(function)
     return click.option(
         "--seconds",
-        type=click.FloatRange(min=0),
+        type=_Finite(min=0),
         default=None,
         help="Stop improving after so many seconds. Cut short by the clock, a result is not reproducible, and says so.",
     )(function)

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from dujiang.core.errors import OperationError
 from dujiang.core.problem import Problem
 from dujiang.core.text import Lang, Text
 
@@ -29,6 +32,11 @@ def default_lang() -> Lang:
     return "zh" if wanted.lower().startswith("zh") else "en"
 
 
+def _drop_stdout() -> None:
+    """Let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @dataclass(slots=True)
 class Output:
     """Where and how a command speaks."""
@@ -38,6 +46,9 @@ class Output:
 
     def __post_init__(self) -> None:
         # A terminal or pipe with a narrower encoding must never turn a Chinese name into a traceback.
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by whoever called us
+                setattr(sys, name, StringIO())
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
@@ -45,7 +56,9 @@ class Output:
     @property
     def out(self) -> Console:
         """Console on stdout."""
-        return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        # Piped, a table is as wide as it needs to be; a terminal decides itself.
+        width = None if sys.stdout.isatty() else 140
+        return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
     @property
     def err(self) -> Console:
@@ -56,9 +69,32 @@ class Output:
         """Return a sentence in the language of this output."""
         return text.say(self.lang)
 
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Send what is said on its way at once, while somebody can still be told that it did not arrive.
+
+        Raises
+        ------
+        click.exceptions.Exit : our reader has gone (`dujiang … | head`); what it wanted it has
+        OperationError : the disk behind stdout is full, or the like; `json` is off from then on
+        """
+        try:
+            yield
+            sys.stdout.flush()
+        except (BrokenPipeError, SystemExit) as error:  # rich turns the one into the other
+            _drop_stdout()
+            raise click.exceptions.Exit(0) from error
+        except OSError as error:
+            _drop_stdout()
+            self.json = False
+            why = error.strerror or type(error).__name__
+            raise OperationError(Text(f"cannot write the output: {why}", f"无法写出结果：{why}")) from error
+
     def line(self, text: Text | str) -> None:
         """Print one line for people; nothing with `--json`."""
-        if not self.json:
+        if self.json:
+            return
+        with self._speaking():
             self.out.print(text if isinstance(text, str) else self.say(text), markup=False)
 
     def note(self, text: Text | str) -> None:
@@ -67,7 +103,8 @@ class Output:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print the one document of `--json`."""
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        with self._speaking():
+            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """List problems, all of them."""
@@ -85,11 +122,15 @@ class Output:
         if self.json:
             return
         table = Table(title=self.say(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for heading, number in columns:
-            table.add_column(self.say(heading), justify="right" if number else "left")
-        for row in rows:
+        cells = [list(row) for row in rows]
+        for index, (heading, number) in enumerate(columns):
+            # The first column names the row: it is never cut.
+            least = max((len(row[0]) for row in cells), default=0) if index == 0 else None
+            table.add_column(self.say(heading), justify="right" if number else "left", min_width=least)
+        for row in cells:
             table.add_row(*row)
-        self.out.print(table)
+        with self._speaking():
+            self.out.print(table)
 
     @contextmanager
     def progress(self) -> "Iterator[ProgressLine]":

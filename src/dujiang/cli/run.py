@@ -7,12 +7,16 @@ from typing import Any
 
 import click
 
-from dujiang.cli.options import BOOK, JSON, coupling_option, effort_of, effort_options
+from dujiang.cli.options import BOOK, FOLDER, JSON, coupling_option, effort_of, effort_options
 from dujiang.cli.output import Output
 from dujiang.cli.summary import show_summaries
 from dujiang.core.text import Text
-from dujiang.exchange.run import PARALLEL, RunOptions, run_round
+from dujiang.exchange.run import PARALLEL, STATE, RunOptions, run_round
 from dujiang.market.outcome import Coupling
+
+
+def _known(output: Output, value: float | None) -> str:
+    return output.say(Text("not known", "未知")) if value is None else f"{value:,.0f}"
 
 
 def show_run(output: Output, run: Mapping[str, Any]) -> None:
@@ -22,8 +26,8 @@ def show_run(output: Output, run: Mapping[str, Any]) -> None:
     rows = [
         (Text("awards by outcome", "执行结果"), outcomes),
         (Text("GPU-hours metered", "计量卡时"), f"{run['gpu_hours_metered']:,.1f}"),
-        (Text("energy, kWh", "用电（千瓦时）"), f"{run['kwh']:,.0f}"),
-        (Text("carbon, kgCO2", "碳排放（千克）"), f"{run['kgco2']:,.0f}"),
+        (Text("energy, kWh", "用电（千瓦时）"), _known(output, run["kwh"])),
+        (Text("carbon, kgCO2", "碳排放（千克）"), _known(output, run["kgco2"])),
         (Text("awards without an energy figure", "缺少能耗数据的中标"), f"{unknown:,}"),
         (Text("paid to centres, CNY", "结算给算力中心（元）"), f"{run['posted_gross_cny']:,.2f}"),
         (Text("paid to carriers, CNY", "结算传输费（元）"), f"{run['posted_transfer_cny']:,.2f}"),
@@ -36,21 +40,25 @@ def show_run(output: Output, run: Mapping[str, Any]) -> None:
     )
 
 
+_SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(10**9)
+_SPEEDUP = "a number from 0.001 to 1000000000, such as 3600"
+
+
 def _speedup(ctx: click.Context, param: click.Parameter, value: str | None) -> Fraction | None:
     if value is None:
         return None
     try:
         speedup = Fraction(value)
     except (ValueError, ZeroDivisionError) as error:
-        raise click.BadParameter("a number above 0, such as 3600") from error
-    if speedup <= 0:
-        raise click.BadParameter("a number above 0, such as 3600")
+        raise click.BadParameter(_SPEEDUP) from error
+    if not _SLOWEST <= speedup <= _FASTEST:
+        raise click.BadParameter(_SPEEDUP)
     return speedup
 
 
 @click.command("run")
 @BOOK
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
 @click.option("--connector", default=None, help="Connector for all centres (local); default: each centre's own.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped; its own options count.")
 @click.option(
@@ -85,8 +93,19 @@ def command(
     output: Output = ctx.obj
     output.json = as_json
     options = RunOptions(Coupling(coupling), connector, speedup, parallel, effort_of(seconds, gap), operator)
-    with output.progress() as progress:
-        summary = run_round(book, out, options, resume=resume, progress=progress)
+    try:
+        with output.progress() as progress:
+            summary = run_round(book, out, options, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        if not (out / STATE).exists():
+            raise
+        output.note(
+            Text(
+                "stopped; what was started runs on. Go on with --resume",
+                "已停止；已启动的作业继续运行。请用 --resume 继续",
+            )
+        )
+        ctx.exit(130)
     if as_json:
         output.document(summary)
     show_summaries(output, {coupling: summary})

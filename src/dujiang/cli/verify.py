@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dujiang.cli.options import BOOK, JSON
+from dujiang.cli.options import BOOK, FOLDER, JSON
 from dujiang.cli.output import Output
 from dujiang.core.text import Text
 from dujiang.verify.verdict import RULES
@@ -13,7 +13,7 @@ from dujiang.verify.verification import verify
 
 @click.command("verify")
 @BOOK
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=FOLDER)
 @JSON
 @click.pass_context
 def command(ctx: click.Context, book: Path, results: Path, as_json: bool) -> None:

@@ -5,8 +5,11 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from dujiang.core.problem import Problem, shown
 from dujiang.core.text import Text
@@ -28,6 +31,40 @@ class Marked:
             parent = parent.rpartition(".")[0]
             line = self.lines.get(parent)
         return Problem(code, self.file, line, path or None, shown(found), expected, fix)
+
+
+class _PlainComposer(Composer):
+    """Refuses what no document of ours needs: aliases, which can stand for billions of values, and half characters."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose one node."""
+        event = self.parser.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            raise ComposerError(None, None, "an anchor or alias; write the value out", event.start_mark)
+        node = super().compose_node(parent, index)
+        if isinstance(node, ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
+            raise ComposerError(None, None, "half of a character (a lone surrogate)", node.start_mark)
+        return node
+
+
+class _PlainConstructor(SafeConstructor):
+    """Gives every value that cannot be made its place, whatever went wrong inside the library."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """Make the value of one node."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            kind = str(node.tag).rpartition(":")[2]
+            raise ConstructorError(None, None, f"no {kind}: {shown(str(node.value), 30)}", node.start_mark) from error
+
+
+def _parser() -> YAML:
+    parser = YAML(typ="safe", pure=True)
+    parser.allow_duplicate_keys = True
+    parser.Composer = _PlainComposer
+    parser.Constructor = _PlainConstructor
+    return parser
 
 
 def _walk(node: Node, path: str, lines: dict[str, int], problems: list[Problem], file: str) -> None:
@@ -59,7 +96,7 @@ def _walk(node: Node, path: str, lines: dict[str, int], problems: list[Problem],
 
 
 def read_yaml(file: str, text: str) -> tuple[Marked | None, list[Problem]]:
-    """Parse YAML 1.2 text without anchors' or tags' power to build objects.
+    """Parse YAML 1.2 text; anchors, aliases and tags that build objects are problems.
 
     Parameters
     ----------
@@ -70,29 +107,31 @@ def read_yaml(file: str, text: str) -> tuple[Marked | None, list[Problem]]:
     -------
     the document with lines, or None and the problems that prevented it
     """
-    parser = YAML(typ="safe", pure=True)
-    parser.allow_duplicate_keys = True
+    lines: dict[str, int] = {}
+    problems: list[Problem] = []
     try:
-        node = parser.compose(StringIO(text))
+        node = _parser().compose(StringIO(text))
+        if node is None:
+            return Marked(file, None), []
+        _walk(node, "", lines, problems, file)
+        value = _parser().load(text) if not problems else None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
         return None, [_broken(file, line, str(error.problem or error.context or "broken YAML"))]
-    except (YAMLError, ValueError, RecursionError) as error:
-        return None, [_broken(file, None, str(error).splitlines()[0] if str(error) else "broken YAML")]
-    if node is None:
-        return Marked(file, None), []
-    lines: dict[str, int] = {}
-    problems: list[Problem] = []
-    try:
-        _walk(node, "", lines, problems, file)
-        value = YAML(typ="safe", pure=True).load(text) if not problems else None
-    except (YAMLError, ValueError, RecursionError) as error:
-        return None, [_broken(file, None, str(error).splitlines()[0])]
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return None, [_broken(file, line, f"the character U+{error.character:04X}")]
+    except RecursionError:
+        return None, [_broken(file, None, "lists or mappings nested hundreds deep")]
+    except (YAMLError, ValueError, OverflowError) as error:
+        return None, [_broken(file, None, (str(error) or "broken YAML").splitlines()[0])]
     if problems:
         return None, problems
     return Marked(file, value, lines), []
 
 
 def _broken(file: str, line: int | None, why: str) -> Problem:
-    return Problem("bad-yaml", file, line, None, shown(why), Text("a YAML document", "一份 YAML 文档"))
+    return Problem(
+        "bad-yaml", file, line, None, shown(why.removeprefix("found "), 100), Text("a YAML document", "一份 YAML 文档")
+    )

@@ -10,7 +10,7 @@ FEN = 10_000
 MAX_UCNY = 10**15
 """Largest single amount that is read: one billion yuan. Sums of many stay inside int64."""
 
-_DECIMAL = re.compile(r"[+-]?\d{1,12}(\.\d{1,6})?")
+_DECIMAL = re.compile(r"[+-]?\d{1,12}(\.\d{1,6})?", re.ASCII)
 
 
 def parse_micro(text: str) -> int | None:

@@ -34,12 +34,12 @@ class Problem:
         return self.file if self.row is None else f"{self.file}:{self.row}"
 
     def say(self, lang: Lang = "en") -> str:
-        """Return the whole problem as one line."""
+        """Return the whole problem as one line of printable characters."""
         if lang == "zh":
             line = f"{self.where}: 发现 {self.found}, 应为 {self.expected.zh}"
         else:
             line = f"{self.where}: found {self.found}, expected {self.expected.en}"
-        return line if self.fix is None else f"{line}; {self.fix.say(lang)}"
+        return _printable(line if self.fix is None else f"{line}; {self.fix.say(lang)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the problem as a document for `--json`."""
@@ -56,12 +56,20 @@ class Problem:
         }
 
 
+def _printable(text: str) -> str:
+    """Write out what would move the cursor, change colours or not be seen."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text.replace("\n", "\\n"))
+
+
 def shown(value: object, width: int = 60) -> str:
     """Return a value as it can stand in a problem: one line, quoted if text, shortened."""
     if value is None or value == "":
         return "nothing"
-    text = f"'{value}'" if isinstance(value, str) else str(value)
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text.replace("\n", "\\n"))
+    try:
+        text = f"'{value}'" if isinstance(value, str) else str(value)
+    except ValueError:  # Python refuses to write out integers of thousands of digits
+        return "a very large number"
+    text = _printable(text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

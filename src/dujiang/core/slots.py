@@ -1,6 +1,6 @@
 """Market time: whole hours counted from the start of a round, half-open, in UTC (design 3.3)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -8,12 +8,17 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def parse_instant(text: str) -> datetime | None:
-    """Parse an RFC 3339 instant with an offset into UTC; None if it is not one."""
+    """Parse an RFC 3339 instant with an offset into UTC; None if it is not one.
+
+    The first and the last year of the calendar are refused: with an offset they may lie outside it.
+    """
     try:
         instant = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return None if instant.tzinfo is None else instant.astimezone(UTC)
+    if instant.tzinfo is None or not MINYEAR < instant.year < MAXYEAR:
+        return None
+    return instant.astimezone(UTC)
 
 
 def instant_text(instant: datetime) -> str:

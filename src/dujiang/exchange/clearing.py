@@ -9,6 +9,7 @@ from typing import Any
 from dujiang.catalog.tables import accelerators
 from dujiang.core.errors import InputError
 from dujiang.core.problem import ProblemList
+from dujiang.exchange.naming import names_of, sources_of
 from dujiang.market.clear import clear
 from dujiang.market.engine import Effort, Progress
 from dujiang.market.outcome import Coupling, Outcome
@@ -20,7 +21,7 @@ from dujiang.reports.data import ReportData
 from dujiang.reports.html import render_report
 from dujiang.store.files import replace_folder
 from dujiang.store.read_book import read_book
-from dujiang.store.results import book_digest, check_target, outcome_files
+from dujiang.store.results import book_digest, check_outside, check_target, outcome_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,16 @@ def clear_to(
     ------
     InputError : the book has problems, or the target holds somebody's files; nothing was written
     """
+    check_outside(folder, out)
     round_ = open_round(folder)
     check_target(out)
     outcome, files = clear_round(round_, coupling, effort, progress)
-    files["report.html"] = render_report(ReportData(book=round_.book, outcome=outcome)).encode()
+    report = ReportData(
+        book=round_.book,
+        outcome=outcome,
+        sources=sources_of(round_.programmes),
+        names=names_of(round_.book, round_.programmes),
+    )
+    files["report.html"] = render_report(report).encode()
     replace_folder(out, files)
     return outcome.summary

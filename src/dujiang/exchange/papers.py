@@ -1,69 +1,39 @@
 """The papers of a round: usage, ledger, invoices, cost export, report. Made from records; nothing is decided here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from dujiang.catalog.tables import accelerators, clusters, hubs
 from dujiang.core.slots import slot_instant
-from dujiang.core.text import Text
-from dujiang.exchange.awarded import Awarded
+from dujiang.exchange.awarded import Awarded, budgets
 from dujiang.exchange.clearing import Round
+from dujiang.exchange.naming import names_of, sources_of
 from dujiang.market.outcome import Outcome
 from dujiang.metering.usage import Usage, usage_frame
 from dujiang.reports.beancount import beancount_text
-from dujiang.reports.data import ProgrammeSettled, ReportData, Settled, Source
+from dujiang.reports.data import ProgrammeSettled, ReportData, Settled
 from dujiang.reports.focus import BillingPeriod, focus_csv
 from dujiang.reports.html import render_report
 from dujiang.reports.invoice import invoice_files, invoices
 from dujiang.settlement import account
 from dujiang.settlement.charge import Charge
-from dujiang.settlement.entry import EntryKind
+from dujiang.settlement.entry import Entry, EntryKind
 from dujiang.store.files import parquet_bytes
 from dujiang.store.ledger import Ledger
 
 
-def names_of(round_: Round) -> dict[str, Text]:
-    """Return what people call the ids of a round: programmes, hubs, clusters, accelerators, centres."""
-    names: dict[str, Text] = {}
-    for key, hub in hubs().items():
-        names[key] = Text(hub.name_en, hub.name_zh)
-    for key, cluster in clusters().items():
-        names[key] = Text(cluster.name_en, cluster.name_zh)
-    for key, card in accelerators().items():
-        names[key] = Text(card.model, card.model)
-    for key, programme in round_.programmes.items():
-        names[key] = programme.name
-    for region, province in round_.book.centres.select("region", "province").drop_nulls().unique().sort("region").rows():
-        # A province-level region of its own, written in letters: people know it by the province's name.
-        names.setdefault(region, Text(region.title(), province))
-    for centre, name in round_.book.centres.select("centre_id", "name").iter_rows():
-        if name:
-            names[centre] = Text(name, name)
-    return names
-
-
-def sources_of(round_: Round) -> tuple[Source, ...]:
-    """Return the documents that the round's rules rest on."""
-    return tuple(
-        Source(
-            programme.name,
-            "，".join(part for part in (programme.issuer, programme.document, programme.document_no) if part),
-        )
-        for programme in round_.programmes.values()
-    )
-
-
-def _settled(round_: Round, charges: list[Charge], ledger: Ledger) -> Settled:
-    balances = ledger.balances("Liabilities:Programme:")
+def settled_sums(round_: Round, charges: Sequence[Charge], ledger: Ledger) -> Settled:
+    """Return what was posted and released; of each programme, from the ledger, also what was set aside and is left."""
+    entries = list(ledger.entries())
+    available = ledger.balances("Liabilities:Programme:")
+    limited = budgets(round_)
     programmes = []
     for key in round_.terms.programme_ids:
-        posted = sum(c.bill.voucher_ucny for c in charges if c.bill.programme_id == key)
-        reserved = -balances.get(account.programme_reserved(key), 0)
-        available = balances.get(account.programme_available(key))
-        left = None if available is None else -available
-        programmes.append(ProgrammeSettled(key, reserved, posted, left))
+        set_aside = account.programme_reserved(key)
+        reserved, posted = (_moved(entries, kind, set_aside) for kind in (EntryKind.RESERVE, EntryKind.POST))
+        left = -available.get(account.programme_available(key), 0) if key in limited else None
+        programmes.append(ProgrammeSettled(key, -reserved, posted, left))
     voided = sum(
         -posting.amount_ucny
-        for entry in ledger.entries()
+        for entry in entries
         if entry.kind is EntryKind.VOID
         for posting in entry.postings
         if posting.amount_ucny < 0 and not posting.account.startswith("Equity:")
@@ -76,6 +46,12 @@ def _settled(round_: Round, charges: list[Charge], ledger: Ledger) -> Settled:
         voided_ucny=voided,
         programmes=tuple(programmes),
     )
+
+
+def _moved(entries: Iterable[Entry], kind: EntryKind, name: str) -> int:
+    """Return what entries of a kind move on an account, micro-yuan."""
+    own = (posting for entry in entries if entry.kind is kind for posting in entry.postings)
+    return sum(posting.amount_ucny for posting in own if posting.account == name)
 
 
 def paper_files(
@@ -97,7 +73,7 @@ def paper_files(
             pending.append(award.award)
         else:
             charges.append(charge)
-    settled = _settled(round_, charges, ledger)
+    settled = settled_sums(round_, charges, ledger)
     usage = usage_frame(readings)
     report = ReportData(
         book=book,
@@ -105,8 +81,8 @@ def paper_files(
         other=other,
         usage=usage,
         settlement=settled,
-        sources=sources_of(round_),
-        names=names_of(round_),
+        sources=sources_of(round_.programmes),
+        names=names_of(book, round_.programmes),
     )
     period = BillingPeriod(book.start, slot_instant(book.start, book.slots))
     pages = invoice_files(invoices(charges, pending), start=period.start, end=period.end, operator=operator)

@@ -18,7 +18,7 @@ POLL_S = 0.1
 STAND_IN_MARGIN_S = 300.0
 """A stand-in ends by itself; its limit only catches one that hangs on a machine gone slow."""
 UNSEEN_POLLS = 20
-"""Looks after which a job that nobody can see is left to a later resume."""
+"""Looks in a row after which a job that nobody can see is left to a later resume."""
 
 
 def job_spec(award: Awarded, speedup: Fraction) -> JobSpec:
@@ -72,10 +72,10 @@ class Replay:
     @property
     def unseen(self) -> list[Awarded]:
         """Awards without an end that anybody saw."""
-        return [self._of[key] for key in sorted(self._unseen) if key not in self._done]
+        return [self._of[key] for key in sorted(self._unseen)]
 
     def _finished(self) -> bool:
-        given_up = sum(count >= UNSEEN_POLLS for key, count in self._unseen.items() if key not in self._done)
+        given_up = sum(count >= UNSEEN_POLLS for count in self._unseen.values())
         return len(self._done) + given_up >= len(self._of)
 
     def _look(self, ended: Callable[[list[tuple[Awarded, JobStatus]]], None]) -> None:
@@ -87,12 +87,16 @@ class Replay:
                     continue
                 if status.state is not JobState.SUBMITTED:
                     known.add(status.job_id)
+                if status.job_id in self._done:
+                    continue
                 if status.state is JobState.UNSEEN:
                     self._unseen[status.job_id] = self._unseen.get(status.job_id, 0) + 1
-                elif status.state.is_terminal and status.job_id not in self._done:
+                    continue
+                self._unseen.pop(status.job_id, None)
+                if status.state.is_terminal:
                     self._done.add(status.job_id)
                     fresh.append((award, status))
-        self._running = len(known - self._done - set(self._unseen))
+        self._running = len(known - self._done - self._unseen.keys())
         self._waiting = [a for a in self._waiting if a.run.order_id not in known]
         if fresh:
             ended(fresh)

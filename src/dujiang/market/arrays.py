@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from dujiang.core.money import FEN, MICRO, div_half_even
+from dujiang.core.errors import InputError
+from dujiang.core.money import FEN, MICRO, cny, div_half_even
+from dujiang.core.problem import Problem
+from dujiang.core.text import Text
 from dujiang.market.outcome import Coupling
 from dujiang.policy.terms import VoucherTerms
 from dujiang.registry.book import Book
@@ -19,6 +22,10 @@ Int = npt.NDArray[np.int64]
 
 MAX_PRICE_UCNY = 10_000 * MICRO
 """Highest price per GPU-hour that a round publishes; with the limits of `check` no cost can overflow int64."""
+MAX_TERM_UCNY = 2**58
+"""Largest carbon term of a block, and sum of all bonuses: with the dearest block beside it they stay inside int64."""
+MAX_LIMITS_UCNY = 2**60
+"""Largest sum of all effective limits, so that no sum of welfare leaves int64; a thousand billion yuan."""
 UNUSABLE = -1
 """Effective limit of an option that an order may not use."""
 
@@ -197,13 +204,49 @@ def _bonus(book: Book) -> Int:
         book.enterprises.select("enterprise_id", "employees"), on="enterprise_id", how="left", maintain_order="left"
     )
     most = book.objective.small_firm_employees_max
-    return np.array(
-        [
-            rate * gpus * hours // MICRO if employees is not None and employees <= most else 0
-            for gpus, hours, employees in joined.select("gpus", "hours_micro", "employees").iter_rows()
-        ],
-        dtype=np.int64,
+    bonuses = [
+        rate * gpus * hours // MICRO if employees is not None and employees <= most else 0
+        for gpus, hours, employees in joined.select("gpus", "hours_micro", "employees").iter_rows()
+    ]
+    if sum(bonuses) > MAX_TERM_UCNY:
+        raise InputError([_too_large("objective.small_firm_cny_per_gpu_hour", sum(bonuses), MAX_TERM_UCNY)])
+    return np.array(bonuses, dtype=np.int64)
+
+
+def _too_large(field: str, found_ucny: int, most_ucny: int) -> Problem:
+    return Problem(
+        code="out-of-range",
+        file="book.yaml",
+        row=None,
+        field=field,
+        found=f"amounts up to {cny(found_ucny)} CNY",
+        expected=Text(f"no more than {cny(most_ucny)} CNY in one round", f"一轮之内不超过 {cny(most_ucny)} 元"),
     )
+
+
+def _check_sizes(book: Book, terms: VoucherTerms, a: BookArrays) -> None:
+    """Refuse amounts that would not stay exact.
+
+    Raises
+    ------
+    InputError : the carbon term of a block, or the effective limits together, leave the range of exact arithmetic
+    """
+    problems = []
+    longest = min(int(a.slots.max(initial=0)), book.slots)
+    term = int(a.carbon.max(initial=0)) * int(a.gpus.max(initial=0)) * longest
+    if term > MAX_TERM_UCNY:
+        problems.append(_too_large("objective.carbon_cny_per_kg", term, MAX_TERM_UCNY))
+    most = a.limit.max(axis=(0, 1), initial=UNUSABLE)
+    for k, programme in enumerate(terms.programme_ids, start=1):
+        if most[k] > MAX_LIMITS_UCNY:
+            found = "a share of (nearly) the whole, no cap and no budget"
+            expected = Text("a cap or a budget, else a limit price is no limit", "须有上限或预算，否则限价失去意义")
+            problems.append(Problem("unlimited-voucher", f"{programme}.yaml", None, "cap", found, expected))
+    total = sum(a.limit.max(axis=(1, 2), initial=0).tolist())
+    if not problems and total > MAX_LIMITS_UCNY:
+        problems.append(_too_large("orders", total, MAX_LIMITS_UCNY))
+    if problems:
+        raise InputError(problems)
 
 
 def book_arrays(book: Book, terms: VoucherTerms, coupling: Coupling) -> BookArrays:
@@ -218,6 +261,10 @@ def book_arrays(book: Book, terms: VoucherTerms, coupling: Coupling) -> BookArra
     Returns
     -------
     the arrays that an engine clears
+
+    Raises
+    ------
+    InputError : amounts beyond exact arithmetic, or a voucher without any limit
     """
     orders, pools = book.orders, book.pools
     capacity, ask = supply(book)
@@ -243,7 +290,7 @@ def book_arrays(book: Book, terms: VoucherTerms, coupling: Coupling) -> BookArra
     cap = np.full((orders.height, options), -1, dtype=np.int64)
     cap[:, 1:] = terms.cap_index.T
     first = np.zeros(1, dtype=np.int64)
-    return BookArrays(
+    a = BookArrays(
         capacity=np.ascontiguousarray(capacity),
         ask=np.ascontiguousarray(ask),
         carbon=_carbon(book),
@@ -264,3 +311,5 @@ def book_arrays(book: Book, terms: VoucherTerms, coupling: Coupling) -> BookArra
         cap_option=(terms.cap_programme + 1).astype(np.int64),
         minimum=minimum,
     )
+    _check_sizes(book, terms, a)
+    return a

@@ -19,6 +19,9 @@ SEED = 20250401
 SLICES = 6
 """Slices of the first placement; more slices re-price more often and gain little past six."""
 
+HEAT = 0.05
+"""Loss that a first move may make, as a share of the mean welfare of an award; it falls a thousandfold to the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -31,10 +34,10 @@ class Effort:
     moves_per_order: int = 25
     moves_min: int = 4_000
     moves_max: int = 100_000
-    ruin: int = 40
+    ruin: int = 60
     """Most awards removed by one move."""
     seconds: float | None = None
-    """Stop improving after so many seconds; a result cut short by the clock is not reproducible, and says so."""
+    """Stop improving so many seconds after the start; a result cut short is not reproducible, and says so."""
     gap: float = 0.0
     """Stop improving once the certified gap is at most this."""
 
@@ -109,6 +112,16 @@ def _live(a: BookArrays, posted: Posted) -> Int:
     return np.flatnonzero(surplus > 0).astype(np.int64)
 
 
+def _ranks(a: BookArrays, posted: Posted, guides: Guides) -> Float:
+    """Return [R, J] sort keys: value over cost at the prices, welfare, welfare per GPU-slot, GPU-slots, none."""
+    first, last = (Guide(guides.price_sum[g], guides.budget[g], guides.cap[g]) for g in (0, -1))
+    _, density = _surplus(a, posted, last)
+    worth, _ = _surplus(a, posted, first)
+    shortest = np.where(a.slots > 0, a.slots, np.iinfo(np.int64).max).min(axis=1, initial=np.iinfo(np.int64).max)
+    size = a.gpus * np.where(a.slots.any(axis=1), shortest, 1).astype(np.float64)
+    return np.stack([1.0 + density, worth, worth / size, size, np.ones(len(size))])
+
+
 def _gap(bound: int, welfare: int) -> float:
     return 0.0 if bound <= 0 else max(0.0, (bound - welfare) / bound)
 
@@ -132,7 +145,7 @@ def solve(a: BookArrays, effort: Effort, clock: Clock, progress: Progress | None
         if progress is not None:
             progress(phase, share, gap)
 
-    begin = clock()
+    opened = begin = clock()
     dual = solve_dual(a, effort.passes, progress=lambda done, _: tell("prices", done / effort.passes))
     seconds = {"prices": clock() - begin}
     tell("prices", 1.0)
@@ -144,7 +157,11 @@ def solve(a: BookArrays, effort: Effort, clock: Clock, progress: Progress | None
     tell("placement", 1.0, _gap(dual.bound_ucny, int(s.worth.sum())))
     seconds["placement"] = clock() - begin
     begin = clock()
-    s, moves, cut = _improve(a, s, dual.prices, dual.bound_ucny, posted, effort, clock, tell)
+
+    def in_time() -> bool:
+        return effort.seconds is None or clock() - opened <= effort.seconds
+
+    s, moves, cut = _improve(a, s, dual.prices, dual.bound_ucny, posted, effort, in_time, tell)
     seconds["improvement"] = clock() - begin
     return Cleared(s, dual.prices, dual.bound_ucny, dual.passes, moves, cut, seconds)
 
@@ -156,7 +173,7 @@ def _improve(
     bound: int,
     posted: Posted,
     effort: Effort,
-    clock: Clock,
+    in_time: Callable[[], bool],
     tell: Callable[..., None],
 ) -> tuple[State, int, bool]:
     """Ruin and recreate in chunks; keep the best state seen; return it, the moves made and whether the clock cut."""
@@ -164,23 +181,23 @@ def _improve(
     if not live.size:
         return s, 0, False
     guides = _stack([_guide(a, prices, factor) for factor in (0.0, 0.4, 0.8, 1.0)])
-    _, density = _surplus(a, posted, Guide(guides.price_sum[3], guides.budget[3], guides.cap[3]))
+    ranks = _ranks(a, posted, guides)
     planned = min(max(effort.moves_min, effort.moves_per_order * int(live.size)), effort.moves_max)
     chunks = 20
     rng = np.array([SEED], dtype=np.uint64)
     welfare = int(s.worth.sum())
     best, best_welfare = _copy(s), welfare
     typical = max(1.0, welfare / max(1, int((s.pool >= 0).sum())))
-    begin, moves = clock(), 0
+    moves = 0
     for chunk in range(chunks):
         if _gap(bound, best_welfare) <= effort.gap:
             break
-        if effort.seconds is not None and clock() - begin > effort.seconds:
+        if not in_time():
             return best, moves, True
-        hot = 0.2 * typical * 0.001 ** (chunk / chunks)
-        cold = 0.2 * typical * 0.001 ** ((chunk + 1) / chunks)
+        hot = HEAT * typical * 0.001 ** (chunk / chunks)
+        cold = HEAT * typical * 0.001 ** ((chunk + 1) / chunks)
         size = planned // chunks
-        welfare += improve(a, s, guides, posted, live, density, rng, size, effort.ruin, hot, cold)
+        welfare += improve(a, s, guides, posted, live, ranks, rng, size, effort.ruin, hot, cold)
         moves += size
         if welfare > best_welfare:
             best, best_welfare = _copy(s), welfare

@@ -16,6 +16,8 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 _MICRO = 1_000_000
+_OVERFLOW = 4e24
+"""Voucher times multiplier, ppm, above which the product would leave int64; any surplus is below it."""
 
 
 @njit(cache=True)
@@ -138,6 +140,8 @@ def exact_surplus(a: BookArrays, ask_sum: Int, price_sum: Int, budget_ppm: Int, 
                         rate = budget_ppm[k]
                         if a.cap[j, k] >= 0:
                             rate += cap_ppm[a.cap[j, k]]
+                        if float(least) * rate > _OVERFLOW:
+                            continue  # the voucher alone costs more than any limit
                         small = (least % _MICRO) * rate
                         value -= (least // _MICRO) * rate + small // _MICRO
                         part = small % _MICRO

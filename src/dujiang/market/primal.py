@@ -219,26 +219,44 @@ def _unit(state: npt.NDArray[np.uint64]) -> float:
 
 
 @njit(cache=True)
-def _ruin(a: BookArrays, s: State, live: Int, size: int, rng: npt.NDArray[np.uint64], chosen: Int) -> tuple[int, int]:
-    """Choose awards to remove and unserved orders to try; return how many of each stand in `chosen`, in this order."""
-    seed = live[_below(rng, live.shape[0])]
+def _usable_pool(a: BookArrays, j: int, rng: npt.NDArray[np.uint64]) -> int:
+    """Return a random pool that could take an order within its window; -1 if there is none."""
+    pools = a.slots.shape[1]
+    offset = _below(rng, pools)
+    for i in range(pools):
+        p = (offset + i) % pools
+        if a.slots[j, p] > 0 and a.release[j] + a.slots[j, p] <= a.deadline[j]:
+            return p
+    return -1
+
+
+@njit(cache=True)
+def _hole(a: BookArrays, s: State, seed: int, rng: npt.NDArray[np.uint64]) -> tuple[int, int, int]:
+    """Return pool and slots around which a move works: where the order runs, else a random block that it could take."""
     p = s.pool[seed]
-    if p < 0:
-        p = -1
-        offset = _below(rng, a.slots.shape[1])
-        for i in range(a.slots.shape[1]):
-            q = (offset + i) % a.slots.shape[1]
-            if a.slots[seed, q] > 0:
-                p = q
-                break
-        if p < 0:
-            return 0, 0
-    begin, end = a.release[seed], a.deadline[seed]
-    if s.pool[seed] >= 0:
+    if p >= 0:
         begin, end = s.start[seed], s.start[seed] + a.slots[seed, p]
+    else:
+        p = _usable_pool(a, seed, rng)
+        if p < 0:
+            return -1, 0, 0
+        begin = a.release[seed] + _below(rng, a.deadline[seed] - a.slots[seed, p] - a.release[seed] + 1)
+        end = begin + a.slots[seed, p]
     margin = _below(rng, 12)
-    begin, end = begin - margin, end + margin
-    other = _below(rng, a.slots.shape[1])
+    return p, begin - margin, end + margin
+
+
+@njit(cache=True)
+def _ruin(a: BookArrays, s: State, live: Int, size: int, rng: npt.NDArray[np.uint64], chosen: Int) -> tuple[int, int]:
+    """Choose awards to remove and unserved orders to try; return how many of each stand in `chosen`, in this order.
+
+    The first of those to try is the seed of the move if it is unserved.
+    """
+    seed = live[_below(rng, live.shape[0])]
+    p, begin, end = _hole(a, s, seed, rng)
+    if p < 0:
+        return 0, 0
+    other = _usable_pool(a, seed, rng)
     removed, offset = 0, _below(rng, live.shape[0])
     for i in range(live.shape[0]):
         j = live[(offset + i) % live.shape[0]]
@@ -265,13 +283,30 @@ def _ruin(a: BookArrays, s: State, live: Int, size: int, rng: npt.NDArray[np.uin
 
 
 @njit(cache=True)
+def _rank(ranks: Float, chosen: Int, n: int, first: int, rng: npt.NDArray[np.uint64]) -> Int:
+    """Return the order in which a move offers its hole: by one of the ranks with noise; `first` leads every other time.
+
+    An order that the prices leave no surplus ranks last by them, however often it is tried; that is why there are
+    several ranks.
+    """
+    keys = np.empty(n)
+    r = _below(rng, ranks.shape[0])
+    noise = 0.6 * _unit(rng)
+    for i in range(n):
+        keys[i] = ranks[r, chosen[i]] * (1.0 + noise * (_unit(rng) - 0.5))
+    if first >= 0 and _below(rng, 2) == 0:
+        keys[first] = np.inf
+    return np.argsort(-keys, kind="mergesort")
+
+
+@njit(cache=True)
 def improve(
     a: BookArrays,
     s: State,
     guides: Guides,
     posted: Posted,
     live: Int,
-    density: Float,
+    ranks: Float,
     rng: npt.NDArray[np.uint64],
     moves: int,
     size: int,
@@ -283,12 +318,11 @@ def improve(
     Parameters
     ----------
     live : orders that could be served at all
-    density : [J] sort key of the recreate step: surplus per cost at the prices
+    ranks : [R, J] positive sort keys of the recreate step, highest first; a move picks a row
     size : most awards removed by a move
     hot, cold : loss accepted at the first and the last move, micro-yuan
     """
     chosen = np.empty(2 * size + 2, dtype=np.int64)
-    keys = np.empty(2 * size + 2)
     old = np.empty((4, 2 * size + 2), dtype=np.int64)
     total = 0
     for move in range(moves):
@@ -303,14 +337,10 @@ def improve(
             before += s.worth[j]
             if s.pool[j] >= 0:
                 take(a, s, j)
-        noise = 0.6 * _unit(rng)
-        for i in range(n):
-            keys[i] = density[chosen[i]] * (1.0 + noise * (_unit(rng) - 0.5)) + 0.05 * noise * _unit(rng)
-        rank = np.argsort(-keys[:n], kind="mergesort")
         after = 0
         g = _below(rng, guides.price_sum.shape[0])
         guide = Guide(guides.price_sum[g], guides.budget[g], guides.cap[g])
-        for i in rank:
+        for i in _rank(ranks, chosen, n, removed if tried > 0 else -1, rng):
             j = chosen[i]
             p, t, k, v, _ = find_block(a, s, guide, posted, j)
             if p >= 0:

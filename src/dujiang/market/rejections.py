@@ -62,7 +62,7 @@ class _Case:
 
     @staticmethod
     def _affordable(a: BookArrays, cleared: Cleared, j: int, p: int, k: int, gross: np.ndarray) -> bool:
-        """Return whether what is left of budget and cap pays the voucher of any of these blocks at what it would pay."""
+        """Return whether what is left of budget and cap pays the voucher that any of these blocks needs."""
         least = int(gross.min())
         voucher = min(share_floor(least, int(a.share[j, p, k])), int(a.room[j, k]))
         left = int(cleared.state.budget[k])

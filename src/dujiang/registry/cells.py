@@ -1,7 +1,7 @@
 """From cells as written to exact columns: one function per column type, vectorised, all problems collected."""
 
 from collections.abc import Callable
-from datetime import UTC
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from typing import Any
 
 import polars as pl
@@ -15,15 +15,24 @@ from dujiang.registry.raw import RawTable
 
 _TRUE = ["true", "yes", "1", "是"]
 _FALSE = ["false", "no", "0", "否"]
-_INT = r"^[+-]?\d{1,15}$"
-_MICRO = r"^[+-]?\d{1,12}(\.\d{1,6}0*)?$"
+# Digits are ASCII: a full-width one is a mistake that is named, never a number in one place and none in another.
+_INT = r"^[+-]?[0-9]{1,15}$"
+_MICRO = r"^[+-]?[0-9]{1,12}(\.[0-9]{1,6}0*)?$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_UNSEEN = r"\p{C}"
+"""Control, format and unassigned characters: two names that differ only in those look the same and are not."""
+_WHOLE_MAX = 10**12
+"""Whole numbers of a micro column stay below this, as those with decimals do."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICKS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Units of a time stamp in one second."""
 
 EXPECTED: dict[str, Text] = {
     "id": Text("an id of 1 to 200 printable characters", "1 至 200 个可见字符的编号"),
     "ref": Text("an id", "编号"),
-    "name": Text("a name", "名称"),
-    "text": Text("text", "文本"),
-    "list": Text("names separated by ;", "以分号分隔的名称"),
+    "name": Text("a name of printable characters", "由可见字符组成的名称"),
+    "text": Text("text without NUL characters", "不含 NUL 字符的文本"),
+    "list": Text("names of printable characters, separated by ;", "以分号分隔、由可见字符组成的名称"),
     "int": Text("a whole number", "整数"),
     "micro": Text("a decimal number with at most six places", "至多六位小数的数"),
     "money": Text("an amount in yuan with at most six places", "金额（元，至多六位小数）"),
@@ -63,26 +72,36 @@ def _as_text(cells: pl.Series) -> pl.Series | None:
     return text.replace("", None)
 
 
+def _where(fine: pl.Series, cells: pl.Series) -> pl.Series:
+    """Return the cells that are fine, null for the others."""
+    return pl.select(pl.when(fine).then(cells)).to_series()
+
+
 def _text(cells: pl.Series) -> pl.Series | None:
-    return _as_text(cells)
+    text = _as_text(cells)
+    return None if text is None else _where(~text.str.contains("\x00", literal=True), text)
+
+
+def _name(cells: pl.Series) -> pl.Series | None:
+    text = _as_text(cells)
+    return None if text is None else _where(~text.str.contains(_UNSEEN), text)
 
 
 def _id(cells: pl.Series) -> pl.Series | None:
     text = _as_text(cells)
     if text is None:
         return None
-    fine = text.str.contains(r"^[^\p{C}]{1,200}$")
-    return pl.select(pl.when(fine).then(text)).to_series()
+    return _where(text.str.contains(r"^[^\p{C}]{1,200}$"), text)
 
 
 def _list(cells: pl.Series) -> pl.Series | None:
     if isinstance(cells.dtype, pl.List) and cells.dtype.inner == pl.String:
-        parts = cells.fill_null(pl.lit([], dtype=pl.List(pl.String)))
+        parts = cells
     else:
-        text = _as_text(cells)
+        text = _name(cells)
         if text is None:
             return None
-        parts = text.fill_null("").str.split(";")
+        parts = text.str.split(";")
     clean = parts.list.eval(pl.element().str.strip_chars())
     return clean.list.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
 
@@ -92,28 +111,29 @@ def _int(cells: pl.Series) -> pl.Series | None:
         return cells.cast(pl.Int64, strict=False)
     if cells.dtype.is_float():
         whole = cells.is_finite() & (cells == cells.round()) & (cells.abs() < 2**53)
-        return pl.select(pl.when(whole).then(cells)).to_series().cast(pl.Int64, strict=False)
+        return _where(whole, cells).cast(pl.Int64, strict=False)
+    if cells.dtype.is_decimal():
+        cells = cells.cast(pl.String).str.replace(r"\.0+$", "")
     text = _as_text(cells)
-    if text is None:
-        return None
-    return pl.select(pl.when(text.str.contains(_INT)).then(text)).to_series().cast(pl.Int64, strict=False)
+    return None if text is None else _where(text.str.contains(_INT), text).cast(pl.Int64, strict=False)
 
 
 def _micro(cells: pl.Series) -> pl.Series | None:
     if cells.dtype.is_integer():
-        return pl.select(pl.when(cells.cast(pl.Int64).abs() < 10**12).then(cells.cast(pl.Int64) * MICRO)).to_series()
+        whole = cells.cast(pl.Int64, strict=False)
+        return _where(whole.is_between(-_WHOLE_MAX, _WHOLE_MAX, closed="none"), whole) * MICRO
     if cells.dtype.is_decimal():
         cells = cells.cast(pl.String)
     if cells.dtype.is_float():
-        fine = cells.is_finite() & (cells.abs() < 1e12)
-        scaled = pl.select(pl.when(fine).then(cells * float(MICRO))).to_series()
+        fine = cells.is_finite() & (cells.abs() < _WHOLE_MAX)
+        scaled = _where(fine, cells.cast(pl.Float64) * float(MICRO))
         return scaled.round(mode="half_to_even").cast(pl.Int64, strict=False)
     text = _as_text(cells)
     if text is None:
         return None
-    text = pl.select(pl.when(text.str.contains(_MICRO)).then(text)).to_series()
-    whole = text.str.extract(r"(\d{1,12})", 1).cast(pl.Int64)
-    micro = text.str.extract(r"\.(\d{1,6})", 1).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
+    text = _where(text.str.contains(_MICRO), text)
+    whole = text.str.extract(r"([0-9]{1,12})", 1).cast(pl.Int64)
+    micro = text.str.extract(r"\.([0-9]{1,6})", 1).str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
     sign = pl.select(pl.when(text.str.starts_with("-")).then(-1).otherwise(1)).to_series()
     return (whole * MICRO + micro) * sign
 
@@ -125,7 +145,7 @@ def _float(cells: pl.Series) -> pl.Series | None:
             return None
         cells = text.cast(pl.Float64, strict=False)
     number = cells.cast(pl.Float64)
-    return pl.select(pl.when(number.is_finite()).then(number)).to_series()
+    return _where(number.is_finite(), number)
 
 
 def _each(cells: pl.Series, parse: Callable[[str], Any], dtype: pl.DataType) -> pl.Series | None:
@@ -135,17 +155,39 @@ def _each(cells: pl.Series, parse: Callable[[str], Any], dtype: pl.DataType) -> 
     return pl.Series(cells.name, [None if cell is None else parse(cell) for cell in text], dtype=dtype)
 
 
+def on_calendar(cells: pl.Series) -> pl.Series:
+    """Return dates or time stamps with those outside the calendar as null; a mere conversion of one is a panic."""
+    first, last = datetime(MINYEAR + 1, 1, 1, tzinfo=UTC), datetime(MAXYEAR, 1, 1, tzinfo=UTC)
+    if isinstance(cells.dtype, pl.Datetime):
+        ticks = _TICKS[cells.dtype.time_unit]
+        low, high = (int((limit - _EPOCH).total_seconds()) * ticks for limit in (first, last))
+        # Nanoseconds in 64 bits do not reach so far.
+        low, high = max(low, -(2**63)), min(high, 2**63 - 1)
+    else:
+        low, high = ((limit - _EPOCH).days for limit in (first, last))
+    return _where(cells.to_physical().is_between(low, high), cells)
+
+
 def _instant(cells: pl.Series) -> pl.Series | None:
     if isinstance(cells.dtype, pl.Datetime):
-        return None if cells.dtype.time_zone is None else cells.dt.convert_time_zone(str(UTC)).dt.cast_time_unit("us")
+        if cells.dtype.time_zone is None:
+            return None
+        return on_calendar(cells).dt.convert_time_zone(str(UTC)).dt.cast_time_unit("us")
     return _each(cells, parse_instant, DTYPES["instant"])
+
+
+def _parse_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _date(cells: pl.Series) -> pl.Series | None:
     if cells.dtype == pl.Date:
-        return cells
+        return on_calendar(cells)
     text = _as_text(cells)
-    return None if text is None else text.str.to_date("%Y-%m-%d", strict=False)
+    return None if text is None else _each(_where(text.str.contains(_DATE), text), _parse_date, DTYPES["date"])
 
 
 def _bool(cells: pl.Series) -> pl.Series | None:
@@ -158,10 +200,17 @@ def _bool(cells: pl.Series) -> pl.Series | None:
     return pl.select(pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)).to_series()
 
 
+def found_in(cells: pl.Series, index: int) -> str:
+    """Return a bad cell as a problem shows it."""
+    if cells.dtype.is_temporal():  # all that can be wrong with it, and nothing that could be written out
+        return "a day outside the calendar"
+    return shown(cells[index])
+
+
 _PARSERS: dict[str, Callable[[pl.Series], pl.Series | None]] = {
     "id": _id,
     "ref": _id,
-    "name": _text,
+    "name": _name,
     "text": _text,
     "list": _list,
     "int": _int,
@@ -203,7 +252,9 @@ def parse_cells(table: RawTable, column: Column, problems: ProblemList) -> pl.Se
     empty = parsed.is_null()
     for index in (written & empty).arg_true():
         problems.add(
-            Problem("bad-type", table.file, table.row(index), column.column, shown(cells[index]), EXPECTED[column.type])
+            Problem(
+                "bad-type", table.file, table.row(index), column.column, found_in(cells, index), EXPECTED[column.type]
+            )
         )
     if column.required:
         for index in (~written).arg_true():

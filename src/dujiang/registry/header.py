@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from dujiang.core.marked import Marked
-from dujiang.core.money import parse_micro
+from dujiang.core.money import MAX_UCNY, MICRO, parse_micro
 from dujiang.core.problem import Problem, ProblemList
 from dujiang.core.slots import parse_instant
 from dujiang.core.text import Text
@@ -16,6 +16,11 @@ from dujiang.registry.book import Fact, Objective, ProgrammeUse
 
 MAX_SLOTS = 8784
 """A leap year of hours."""
+START_YEARS = range(1970, 3000)
+"""A round lies well inside the calendar, so that no slot of it falls out."""
+_EMPLOYEES_MAX = 10_000_000
+_AMOUNT_MAX = MAX_UCNY // MICRO
+"""Largest single amount of a book, yuan."""
 
 _KEYS = ("start", "slots", "title", "objective", "use", "facts", "assumptions")
 _OBJECTIVE_KEYS = ("carbon_cny_per_kg", "small_firm_cny_per_gpu_hour", "small_firm_employees_max")
@@ -26,7 +31,8 @@ class Header:
     """Parsed `book.yaml`."""
 
     start: datetime = datetime(2000, 1, 1, tzinfo=UTC)
-    slots: int = 1
+    slots: int = 0
+    """0: not known (already a problem)."""
     title: Text = field(default_factory=lambda: Text("", ""))
     objective: Objective = field(default_factory=Objective)
     use: tuple[ProgrammeUse, ...] = ()
@@ -56,10 +62,11 @@ def _unknown_keys(doc: Marked, path: str, value: Mapping[str, Any], known: tuple
 def _decimal_micro(value: object) -> int | None:
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float | str | Decimal):
-        text = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
-        return parse_micro(text)
-    return None
+    if isinstance(value, int):
+        return value * MICRO
+    if isinstance(value, float):
+        return parse_micro(format(Decimal(repr(value)), "f"))
+    return parse_micro(value) if isinstance(value, str) else None
 
 
 def _start(doc: Marked, value: object, problems: ProblemList) -> datetime | None:
@@ -67,9 +74,12 @@ def _start(doc: Marked, value: object, problems: ProblemList) -> datetime | None
     if isinstance(value, str):
         instant = parse_instant(value)
     elif isinstance(value, datetime):
-        # ruamel turns a time stamp with an offset into naive UTC only when the offset is given; text is kept as text
-        instant = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    if instant is None or (instant.minute, instant.second, instant.microsecond) != (0, 0, 0):
+        instant = parse_instant(value.isoformat())
+    if (
+        instant is None
+        or (instant.minute, instant.second, instant.microsecond) != (0, 0, 0)
+        or instant.year not in START_YEARS
+    ):
         problems.add(
             doc.problem(
                 "bad-start",
@@ -108,8 +118,10 @@ def _objective(doc: Marked, value: object, problems: ProblemList) -> Objective:
             micro = 0
         amounts[key] = micro
     small = value.get("small_firm_employees_max")
-    if small is not None and (isinstance(small, bool) or not isinstance(small, int) or small < 1):
-        expected = Text("a whole number of at least 1", "不小于 1 的整数")
+    if small is not None and (
+        isinstance(small, bool) or not isinstance(small, int) or not 1 <= small <= _EMPLOYEES_MAX
+    ):
+        expected = Text(f"a whole number from 1 to {_EMPLOYEES_MAX}", f"1 至 {_EMPLOYEES_MAX} 的整数")
         problems.add(doc.problem("bad-type", "objective.small_firm_employees_max", small, expected))
         small = 1
     if amounts["small_firm_cny_per_gpu_hour"] and small is None:
@@ -139,8 +151,8 @@ def _use(doc: Marked, value: object, problems: ProblemList) -> tuple[ProgrammeUs
             budget = None
             if item.get("budget_cny") is not None:
                 budget = _decimal_micro(item["budget_cny"])
-                if budget is None or budget < 0:
-                    amount = Text("an amount in yuan, not below 0", "不小于 0 的金额（元）")
+                if budget is None or not 0 <= budget <= MAX_UCNY:
+                    amount = Text(f"an amount in yuan from 0 to {_AMOUNT_MAX}", f"0 至 {_AMOUNT_MAX} 元的金额")
                     problems.add(doc.problem("bad-type", f"{path}.budget_cny", item["budget_cny"], amount))
                     budget = 0
             use = ProgrammeUse(item["id"], budget)
@@ -161,10 +173,15 @@ def _facts(doc: Marked, value: object, problems: ProblemList) -> dict[str, Fact]
         return {}
     facts: dict[str, Fact] = {}
     for key, item in value.items():
-        if isinstance(item, bool | int | float | str | date) and not isinstance(item, datetime):
+        plain = isinstance(item, bool | int | float | str | date) and not isinstance(item, datetime)
+        # Neither an infinity nor a NaN is below a bound.
+        if plain and (not isinstance(item, int | float) or abs(item) <= MAX_UCNY):
             facts[str(key)] = item
         else:
-            expected = Text("true, false, a number, text or a date", "true、false、数、文本或日期")
+            expected = Text(
+                f"true, false, a number up to {MAX_UCNY}, text or a date",
+                f"true、false、绝对值不超过 {MAX_UCNY} 的数、文本或日期",
+            )
             problems.add(doc.problem("bad-type", f"facts.{key}", item, expected))
     return facts
 

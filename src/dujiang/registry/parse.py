@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from dujiang.core.money import MICRO
+from dujiang.core.money import MAX_UCNY, MICRO, cny
 from dujiang.core.problem import Problem, ProblemList, shown
-from dujiang.core.slots import ceil_div
 from dujiang.core.text import Text
 from dujiang.registry.book import Book
-from dujiang.registry.cells import parse_cells
+from dujiang.registry.cells import EXPECTED, found_in, on_calendar, parse_cells
 from dujiang.registry.columns import Column, book_columns
 from dujiang.registry.header import Header, did_you_mean, parse_header
 from dujiang.registry.raw import RawBook, RawTable
@@ -27,7 +26,10 @@ REQUIRED = ("centres", "pools", "enterprises", "orders")
 OPEN = frozenset({"enterprises"})
 """Tables that may have further columns: facts for a programme's conditions."""
 
-_INDEX = "__row"
+_WINDOW_MAX = 1_000_000
+"""Longest window that the columns' ranges allow, slots."""
+_INDEX = "\x00row"
+"""Row of the file; a name that CSV cannot hold, and that is left out of parquet."""
 
 
 def _columns_problems(table: RawTable, columns: tuple[Column, ...], is_open: bool) -> list[Problem]:
@@ -64,24 +66,33 @@ def _parse_table(name: str, raw: RawBook, problems: ProblemList) -> pl.DataFrame
         problems.extend(_columns_problems(table, columns, name in OPEN))
     series = [parse_cells(table, column, problems) for column in columns]
     if name in OPEN:
-        known = {c.column for c in columns} | {c.stored for c in columns}
-        series += [table.frame[c] for c in table.frame.columns if c not in known]
+        known = {c.column for c in columns} | {c.stored for c in columns} | {_INDEX}
+        series += [_further(table, c, problems) for c in table.frame.columns if c not in known]
     frame = pl.DataFrame(series).with_row_index(_INDEX)
     _check_duplicates(name, table, frame, problems)
     return frame
 
 
+def _further(table: RawTable, name: str, problems: ProblemList) -> pl.Series:
+    """Return a column that the manual does not know, as it is; only days that no calendar has are problems."""
+    cells = table.frame[name]
+    if not isinstance(cells.dtype, pl.Date | pl.Datetime):
+        return cells
+    fine = on_calendar(cells)
+    for index in (cells.is_not_null() & fine.is_null()).arg_true():
+        problems.add(Problem("bad-type", table.file, table.row(index), name, found_in(cells, index), EXPECTED["date"]))
+    return fine
+
+
 def _check_duplicates(name: str, table: RawTable, frame: pl.DataFrame, problems: ProblemList) -> None:
     key = list(KEYS[name])
-    full = frame.drop_nulls(key)
-    first = full.group_by(key, maintain_order=True).agg(pl.col(_INDEX).first().alias("first"), pl.len().alias("n"))
-    for row in full.join(first.filter(pl.col("n") > 1), on=key).sort(_INDEX).iter_rows(named=True):
-        if row[_INDEX] == row["first"]:
-            continue
-        value = ", ".join(str(row[k]) for k in key)
-        where = table.row(row["first"])
+    full = frame.select(_INDEX, *key).drop_nulls()
+    again = full.with_columns(pl.col(_INDEX).first().over(key).alias("first")).filter(pl.col("first") < pl.col(_INDEX))
+    for index, *values, first in again.iter_rows():
+        where = table.row(first)
         expected = Text(f"an id used once (first in row {where})", f"不重复的编号（首次出现在第 {where} 行）")
-        problems.add(Problem("duplicate", table.file, table.row(row[_INDEX]), key[0], shown(value), expected))
+        found = shown(", ".join(str(value) for value in values))
+        problems.add(Problem("duplicate", table.file, table.row(index), key[0], found, expected))
 
 
 class _Checker:
@@ -129,9 +140,26 @@ class _Checker:
 
     def windows(self) -> None:
         """Every order has a window that begins inside the round and can hold it at the fastest speed."""
+        if self.header.slots:
+            self._inside_the_round(self.header.slots)
         orders = self.frames["orders"]
-        slots = self.header.slots
-        late = orders.filter(pl.col("release") >= slots)
+        empty = orders.filter(pl.col("deadline") <= pl.col("release"))
+        self._report("orders", empty, "deadline", "bad-window", Text("a slot after release", "晚于 release 的时段"))
+        if "pools" not in self.raw.tables:
+            return
+        fastest = self.frames["pools"]["speed_micro"].max()
+        fastest_micro = fastest if isinstance(fastest, int) and fastest > 0 else MICRO
+        window = pl.col("deadline") - pl.col("release")
+        # A release or deadline far out of its range is a problem already, and its product would not fit 64 bits.
+        short = orders.filter(window.is_between(1, _WINDOW_MAX) & (pl.col("hours_micro") > window * fastest_micro))
+        expected = Text(
+            "a window of at least ceil(hours / speed of the fastest pool) slots", "时间窗不短于最快资源池所需时段数"
+        )
+        self._report("orders", short, "deadline", "short-window", expected)
+
+    def _inside_the_round(self, slots: int) -> None:
+        """Windows begin, and exceptions to capacity lie, before the end of the round."""
+        late = self.frames["orders"].filter(pl.col("release") >= slots)
         self._report(
             "orders",
             late,
@@ -139,22 +167,6 @@ class _Checker:
             "out-of-range",
             Text(f"a slot below {slots}, the end of the round", f"小于 {slots} 的时段"),
         )
-        empty = orders.filter(pl.col("deadline") <= pl.col("release"))
-        self._report("orders", empty, "deadline", "bad-window", Text("a slot after release", "晚于 release 的时段"))
-        speeds = self.frames["pools"].filter(pl.col("speed_micro") > 0)["speed_micro"]
-        fastest = speeds.max() if speeds.len() else MICRO
-        assert isinstance(fastest, int)
-        short = []
-        rows = orders.filter(pl.col("deadline") > pl.col("release")).select(
-            _INDEX, "hours_micro", "release", "deadline"
-        )
-        for index, hours, release, deadline in rows.drop_nulls().iter_rows():
-            if hours > 0 and ceil_div(hours, fastest) > deadline - release:
-                short.append(index)
-        expected = Text(
-            "a window of at least ceil(hours / speed of the fastest pool) slots", "时间窗不短于最快资源池所需时段数"
-        )
-        self._report("orders", orders.filter(pl.col(_INDEX).is_in(short)), "deadline", "short-window", expected)
         outside = self.frames["capacity"].filter(pl.col("slot") >= slots)
         self._report("capacity", outside, "slot", "out-of-range", Text(f"a slot below {slots}", f"小于 {slots} 的时段"))
 
@@ -167,6 +179,16 @@ class _Checker:
         rtt = orders.filter(pl.col("rtt_ms_max").is_not_null() & pl.col("origin_region").is_null())
         self._report("orders", rtt, "rtt_ms_max", "missing-origin", known)
         links = self.frames["links"]
+        dearest = links["ucny_per_gb"].max()
+        if isinstance(dearest, int) and dearest > 0:
+            most_gb_micro = MAX_UCNY * MICRO // dearest
+            dear = orders.filter(pl.col("data_gb_micro") > most_gb_micro)
+            most = cny(most_gb_micro)
+            expected = Text(
+                f"at most {most} GB, which cost a billion yuan on the dearest link",
+                f"不大于 {most} GB（按最贵链路计价为十亿元）",
+            )
+            self._report("orders", dear, "data_gb_micro", "out-of-range", expected)
         inside = links.filter(
             (pl.col("origin_region") == pl.col("region")) & ((pl.col("ucny_per_gb") != 0) | (pl.col("rtt_ms") != 0))
         )
@@ -180,11 +202,17 @@ class _Checker:
         expected = Text(
             "a value, because objective.carbon_cny_per_kg is set", "因设置了 objective.carbon_cny_per_kg 而需要填写"
         )
-        pools = self.frames["pools"].filter(pl.col("watts_per_gpu").is_null())
-        self._report("pools", pools, "watts_per_gpu", "missing-value", expected)
-        for field in ("pue", "grid_kgco2_per_kwh"):
-            centres = self.frames["centres"].filter(pl.col(field).is_null())
-            self._report("centres", centres, field, "missing-value", expected)
+        for table, field in (("pools", "watts_per_gpu"), ("centres", "pue"), ("centres", "grid_kgco2_per_kwh")):
+            self._report(table, self._left_empty(table, field), field, "missing-value", expected)
+
+    def _left_empty(self, table: str, field: str) -> pl.DataFrame:
+        """Return the rows in which the file says nothing; a cell that says something wrong is a problem already."""
+        unknown = self.frames[table].filter(pl.col(field).is_null())
+        source = self.raw.tables.get(table)
+        if source is None or field not in source.frame.columns:
+            return unknown
+        cells = source.frame[field][unknown[_INDEX]]
+        return unknown.filter(cells.is_null() | (cells.cast(pl.String, strict=False).str.strip_chars() == ""))
 
 
 def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:
@@ -203,8 +231,7 @@ def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:
     frames = {name: _parse_table(name, raw, problems) for name in KEYS}
     checker = _Checker(raw, frames, header, problems)
     checker.references()
-    if raw.header is not None:
-        checker.windows()
+    checker.windows()
     checker.origins()
     checker.carbon()
     if problems:

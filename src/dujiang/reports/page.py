@@ -22,6 +22,15 @@ from dujiang.reports.words import at_least
 
 
 @dataclass(frozen=True, slots=True)
+class Assumption:
+    """One thing that the source of a book does not say."""
+
+    name: str
+    sentence: Text | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """All that the template shows."""
 
@@ -37,19 +46,32 @@ class Page:
     gauge_words: Text
     figures: Mapping[str, Figure]
     terms: tuple[tuple[str, Text, Text], ...]
-    assumptions: tuple[tuple[str, str], ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
     sources: tuple[tuple[Text, str], ...] = ()
     checks: Table | None = None
 
 
-def _flat(prefix: str, value: object) -> list[tuple[str, str]]:
+def _assumed(prefix: str, value: object) -> list[Assumption]:
+    """List assumptions: entries of the form {value, en, zh} as a sentence with its value, all else name by name."""
     if isinstance(value, Mapping):
-        return [row for key, item in value.items() for row in _flat(f"{prefix}.{key}" if prefix else str(key), item)]
+        en, zh = value.get("en"), value.get("zh")
+        if isinstance(en, str) and isinstance(zh, str):
+            return [Assumption(prefix, Text(en, zh), _brief(value.get("value")))]
+        return [row for key, item in value.items() for row in _assumed(f"{prefix}.{key}" if prefix else str(key), item)]
     if isinstance(value, Text):
-        return [(prefix, f"{value.zh} {value.en}")]
-    if isinstance(value, list | tuple):
-        return [(prefix, "; ".join(str(item) for item in value))]
-    return [(prefix, str(value))]
+        return [Assumption(prefix, value, "")]
+    return [Assumption(prefix, None, _brief(value))]
+
+
+def _brief(value: object, most: int = 240) -> str:
+    """Write a value on one line, cut where it is long: `book.yaml` holds all of it."""
+    if isinstance(value, Mapping):
+        text = "; ".join(f"{key}: {_brief(item)}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        text = "; ".join(_brief(item) for item in value)
+    else:
+        text = "" if value is None else str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def page(data: ReportData) -> Page:
@@ -69,7 +91,7 @@ def page(data: ReportData) -> Page:
         gauge_words=words,
         figures={panel.key: panel.figure for section in sections for panel in section.panels if panel.figure},
         terms=TERMS,
-        assumptions=tuple(_flat("", {**data.book.assumptions, **data.assumptions})),
+        assumptions=tuple(_assumed("", {**data.book.assumptions, **data.assumptions})),
         sources=tuple((source.what, source.citation) for source in data.sources),
         checks=checks,
     )

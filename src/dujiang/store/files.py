@@ -15,6 +15,9 @@ import polars as pl
 from dujiang.core.errors import OperationError
 from dujiang.core.text import Text
 
+DRAFT = ".draft"
+"""Ending of the file that is written beside a target before it takes its place."""
+
 
 @contextmanager
 def writing(what: Path) -> Iterator[None]:
@@ -30,7 +33,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write one file so that readers see the old bytes or the new ones, also after a crash."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=DRAFT, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as out:
                 out.write(data)
@@ -41,6 +44,19 @@ def write_whole(path: Path, data: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def is_draft(name: str) -> bool:
+    """Say whether a file of this name is one that `write_whole` had not finished when it was killed."""
+    return name.startswith(".") and name.endswith(DRAFT)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove from a folder what a killed `write_whole` left; the caller knows that nobody is writing there now."""
+    with writing(folder):
+        for path in list(folder.iterdir()) if folder.is_dir() else []:
+            if is_draft(path.name):
+                path.unlink(missing_ok=True)
 
 
 def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -57,11 +73,11 @@ def replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     folder : absent or a folder that may be replaced; the caller has checked that nothing else is lost
     files : path relative to the folder -> bytes
     """
-    folder = folder.absolute()
     with writing(folder):
+        folder = folder.resolve()  # through a link, which stays
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, so that the rename stays within one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as work:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=DRAFT, dir=folder.parent) as work:
             fresh = Path(work) / "new"
             fresh.mkdir()
             for name, data in files.items():

@@ -1,7 +1,9 @@
 """Reads a book folder: the only place where its files are opened. All problems of all files come together."""
 
 import csv
+import errno
 import io
+import os
 from pathlib import Path
 
 import polars as pl
@@ -14,10 +16,11 @@ from dujiang.registry.parse import KEYS, parse_book
 from dujiang.registry.raw import RawBook, RawTable
 
 _UTF8 = Text("UTF-8 text", "UTF-8 文本")
-_SAVE_UTF8 = Text("save it as 'CSV UTF-8'", "请另存为“CSV UTF-8”")
+_SAVE_UTF8 = Text("save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')", "请另存为 UTF-8（电子表格中选“CSV UTF-8”）")
 
 
-def _cannot_open(file: str, error: OSError) -> Problem:
+def cannot_open(file: str, error: OSError) -> Problem:
+    """Return the problem of a file that the system refuses to open."""
     reason = error.strerror or type(error).__name__
     expected = Text("a file that can be read", "可读取的文件")
     return Problem(
@@ -25,7 +28,15 @@ def _cannot_open(file: str, error: OSError) -> Problem:
     )
 
 
-def _decode(file: str, data: bytes) -> tuple[str | None, list[Problem]]:
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file; a pipe or device, which might never end, is refused."""
+    if not (path.is_file() or path.is_dir()) and path.exists():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.read_bytes()
+
+
+def decode(file: str, data: bytes) -> tuple[str | None, list[Problem]]:
+    """Decode UTF-8 text, with or without a byte-order mark; say where and how it is not."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None, [Problem("bad-encoding", file, 1, None, "UTF-16 text", _UTF8, _SAVE_UTF8)]
     try:
@@ -61,7 +72,7 @@ def parse_csv(file: str, data: bytes) -> tuple[RawTable | None, list[Problem]]:
     -------
     the table, or None and the problems: encoding, header, rows with too few or too many cells
     """
-    text, problems = _decode(file, data)
+    text, problems = decode(file, data)
     if text is None:
         return None, problems
     if "\x00" in text:
@@ -111,12 +122,10 @@ def read_table(folder: Path, name: str) -> tuple[RawTable | None, list[Problem]]
         return None, []
     path = present[0]
     try:
-        if path.suffix == ".csv":
-            return parse_csv(path.name, path.read_bytes())
-        data = path.read_bytes()
+        data = _read(path)
     except OSError as error:
-        return None, [_cannot_open(path.name, error)]
-    return parse_parquet(path.name, data)
+        return None, [cannot_open(path.name, error)]
+    return (parse_csv if path.suffix == ".csv" else parse_parquet)(path.name, data)
 
 
 def parse_parquet(file: str, data: bytes) -> tuple[RawTable | None, list[Problem]]:
@@ -137,11 +146,11 @@ def _read_header(folder: Path, problems: ProblemList) -> Marked | None:
         problems.add(Problem("missing-file", "book.yaml", None, None, "no such file", expected))
         return None
     try:
-        data = path.read_bytes()
+        data = _read(path)
     except OSError as error:
-        problems.add(_cannot_open(path.name, error))
+        problems.add(cannot_open(path.name, error))
         return None
-    text, found = _decode(path.name, data)
+    text, found = decode(path.name, data)
     problems.extend(found)
     if text is None:
         return None
@@ -150,22 +159,30 @@ def _read_header(folder: Path, problems: ProblemList) -> Marked | None:
     return doc
 
 
+def _unseen(folder: Path, base: Path, error: OSError) -> Problem:
+    place = base if error.filename is None else Path(error.filename)
+    return cannot_open(place.relative_to(folder).as_posix(), error)
+
+
 def _read_programmes(folder: Path, problems: ProblemList) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     base = folder / "programmes"
-    if not base.exists():
+    if not (base.exists() or base.is_symlink()):
         return contents
-    try:
-        paths = sorted(p for p in base.rglob("*") if p.suffix in (".yaml", ".yml"))
-    except OSError as error:
-        problems.add(_cannot_open("programmes", error))
-        return contents
-    for path in paths:
+    paths: list[Path] = []
+    # A programme that could not be seen would be left out in silence, and with it somebody's money.
+    for place, folders, names in os.walk(base, onerror=lambda error: problems.add(_unseen(folder, base, error))):
+        paths += [Path(place) / name for name in (*folders, *names)]
+        for link in (path for name in folders if (path := Path(place) / name).is_symlink()):
+            expected = Text("files, and folders that are no links", "文件，或非链接的文件夹")
+            name = link.relative_to(folder).as_posix()
+            problems.add(Problem("unreadable", name, None, None, "a link to a folder", expected))
+    for path in sorted(p for p in paths if p.suffix in (".yaml", ".yml")):
         name = path.relative_to(folder).as_posix()
         try:
-            contents[name] = path.read_bytes()
+            contents[name] = _read(path)
         except OSError as error:
-            problems.add(_cannot_open(name, error))
+            problems.add(cannot_open(name, error))
     return contents
 
 

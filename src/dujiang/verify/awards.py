@@ -58,7 +58,7 @@ def check_once(book: Book, awards: Sequence[Award], rejections: Sequence[Rejecti
     for file, counted in (("awards.parquet", awarded), ("rejections.parquet", rejected)):
         for order_id in counted:
             known = order_id in book.orders
-            sheet.hold(known, "known", f"{file}:{order_id}", order_id, "an order of the book", "账簿中的订单")
+            sheet.hold(known, "known", f"{file}:{order_id}", order_id, "an order of the book", "需求簿中的订单")
 
 
 def check_awards(options: Options, awards: Iterable[Award], posted: Posted, sheet: Sheet) -> list[Derived]:

@@ -258,7 +258,7 @@ def _pools(folder: Path, slots: int) -> dict[str, Pool]:
         pool, slot = by_id.get(_id(row, "pool_id")), _int(row, "slot")
         if pool is None or not 0 <= slot < slots:
             place = f"{row['pool_id']}, slot {slot}"
-            raise Broken(row["table"], place, "a pool and slot of the book", "账簿中的资源池与时段")
+            raise Broken(row["table"], place, "a pool and slot of the book", "需求簿中的资源池与时段")
         pool.gpus[slot] = _gpus(row, 0)
         if (ask := _ask(row)) is not None:
             pool.ask_ucny[slot] = ask

@@ -80,6 +80,8 @@ def _figures(usage: Sequence[UsageRow], bills: Collection[Bill]) -> Figures:
     }
 
 
-def _sum(readings: Sequence[float]) -> Fraction:
-    """Add up readings exactly; one that is no number is a finding of its own."""
+def _sum(readings: Sequence[float]) -> Fraction | None:
+    """Add up readings exactly, None if there are none; one that is no number is a finding of its own."""
+    if not readings:
+        return None
     return sum((Fraction(reading) for reading in readings if math.isfinite(reading)), Fraction(0))

@@ -49,7 +49,7 @@ class Verdict:
 RULES: Mapping[str, tuple[str, str]] = {
     "files": ("every file is there and readable", "文件齐全且可读"),
     "schema": ("columns, types, nulls and order of rows", "列、类型、空值与行序"),
-    "known": ("rows refer to what the book holds", "各行引用账簿中已有的对象"),
+    "known": ("rows refer to what the book holds", "各行引用需求簿中已有的对象"),
     "once": ("each order is awarded or rejected, once (9.1)", "每个订单恰好中标或落选一次（9.1）"),
     "window": ("gpus, duration and time window (4.2)", "卡数、时长与时间窗（4.2）"),
     "compatible": ("accelerator, stack, region, link (4.2)", "加速卡、软件栈、区域与链路（4.2）"),
@@ -72,7 +72,7 @@ RULES: Mapping[str, tuple[str, str]] = {
     ),
     "ledger_budget": ("reserved and posted stay within budgets (6.3)", "任一时刻预留与入账不超预算（6.3）"),
 }
-"""Names of the rules with what they hold; paragraphs are those of docs/design."""
+"""Names of the rules with what they hold; paragraphs are those of docs/design.md."""
 
 
 class Sheet:

@@ -97,9 +97,9 @@ def _check_programme_files(book: Book, own_folder: Path, programmes: Sequence[Pr
     for programme_id, content in there.items():
         where = f"programmes/{programme_id}.yaml"
         known = programme_id in own or programme_id in book.budgets
-        sheet.hold(known, "programme", where, programme_id, "a programme that the book names", "账簿列出的政策")
+        sheet.hold(known, "programme", where, programme_id, "a programme that the book names", "需求簿列出的政策")
         if programme_id in own:
             same = own[programme_id] == content
             sheet.hold(
-                same, "programme", where, "another text", "the book's file, byte for byte", "与账簿文件逐字节相同"
+                same, "programme", where, "another text", "the book's file, byte for byte", "与需求簿文件逐字节相同"
             )

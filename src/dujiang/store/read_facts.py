@@ -1,0 +1,59 @@
+"""Reads `firm.yaml` and `spend.yaml`: the facts of one enterprise and one purchase (design 7)."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+
+from dujiang.core.marked import Marked, read_yaml
+from dujiang.core.problem import Problem, ProblemList
+from dujiang.core.text import Text
+from dujiang.policy.parse import stored_fact
+from dujiang.policy.reader import as_micro
+from dujiang.registry.book import Fact
+from dujiang.store.read_book import cannot_open, decode
+
+
+def read_facts(path: Path, problems: ProblemList) -> dict[str, Fact]:
+    """Read a YAML mapping of facts; money (`_cny`) becomes micro-yuan (`_ucny`).
+
+    Parameters
+    ----------
+    path : the file
+    problems : takes every problem of the file; a fact with a problem is left out
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        problems.add(cannot_open(path.name, error))
+        return {}
+    text, found = decode(path.name, data)
+    problems.extend(found)
+    doc, found = (None, []) if text is None else read_yaml(path.name, text)
+    problems.extend(found)
+    if doc is None:
+        return {}
+    if not isinstance(doc.value, Mapping):
+        problems.add(doc.problem("bad-type", "", doc.value, Text("facts as name: value", "以“名称: 值”给出的事实")))
+        return {}
+    facts: dict[str, Fact] = {}
+    for key, value in doc.value.items():
+        fact = _fact(doc, str(key), value)
+        if isinstance(fact, Problem):
+            problems.add(fact)
+        elif fact is not None:
+            facts[stored_fact(str(key))] = fact
+    return facts
+
+
+def _fact(doc: Marked, key: str, value: object) -> Fact | Problem | None:
+    if value is None:
+        return None
+    if key.endswith("_cny"):
+        micro = as_micro(value)
+        if micro is None or micro < 0:
+            return doc.problem("bad-type", key, value, Text("an amount in yuan, not below 0", "不小于 0 的金额（元）"))
+        return micro
+    if isinstance(value, datetime) or not isinstance(value, bool | int | float | str | date):
+        expected = Text("true, false, a number, text or a date", "true、false、数、文本或日期")
+        return doc.problem("bad-type", key, value, expected)
+    return value
