@@ -165,9 +165,11 @@ def test_any_parquet_column(
     name = frame.columns[int(where * frame.width)]
     (book / f"{table}.csv").unlink()
     frame.with_columns(series(name, values[: frame.height], dtype, time)).write_parquet(book / f"{table}.parquet")
-    problems_of(book)
-    (book / f"{table}.parquet").unlink()
-    (book / f"{table}.csv").write_text(TINY[f"{table}.csv"], encoding="utf-8", newline="")
+    try:
+        problems_of(book)
+    finally:
+        (book / f"{table}.parquet").unlink()
+        (book / f"{table}.csv").write_text(TINY[f"{table}.csv"], encoding="utf-8", newline="")
 
 
 def series(name: str, values: list[object], dtype: pl.DataType, time: pl.DataType | None) -> pl.Series:

@@ -337,6 +337,7 @@ def test_a_job_that_nobody_sees_keeps_its_money_until_there_is_a_reading(tmp_pat
         time.sleep(0.01)
         assert run.is_alive()
     claim = json.loads(begun.read_bytes())
+    time.sleep(0.3)  # past the start, which the connector sees through; well before the job's own end
     os.kill(claim["pid"], signal.SIGKILL)
     run.join(30)
     assert ran[0]["run"]["outcomes"] == {"ended": 1, "unseen": 1}

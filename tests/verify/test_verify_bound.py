@@ -30,15 +30,16 @@ def _pool() -> Pool:
     share=st.integers(1, 10**6),
     room=AMOUNTS,
     weight=st.one_of(st.just(0), st.integers(1, 10**6), st.integers(1, 10**8)),
+    minimum=st.one_of(st.just(0), AMOUNTS),
 )
 def test_least_burden_is_exact_at_any_size(
-    gpus: int, blocks: list[tuple[int, int]], limit: int, share: int, room: int, weight: int
+    gpus: int, blocks: list[tuple[int, int]], limit: int, share: int, room: int, weight: int, minimum: int
 ) -> None:
     asks = [ask for ask, _ in blocks]
     prices = [ask + above for ask, above in blocks]
-    payer = Payer("k", share, room, limit * gpus)
+    payer = Payer("k", share, room, limit * gpus, minimum)
     expected = [
-        Fraction(gpus * price) + Fraction(weight * min(gpus * ask * share // 10**6, room), 10**6)
+        Fraction(gpus * price) + Fraction(weight * max(minimum, min(gpus * ask * share // 10**6, room)), 10**6)
         for ask, price in zip(asks, prices, strict=True)
         if gpus * ask <= payer.effective_limit_ucny
     ]

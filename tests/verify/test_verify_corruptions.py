@@ -189,7 +189,7 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "cap exceeded": ("budget", programme("cap: {amount_cny: 60,", "cap: {amount_cny: 59,")),
     "budget exceeded": ("budget", programme("budget: {amount_cny: 100,", "budget: {amount_cny: 91,")),
     "budget exceeded through claims": ("budget", text("claims.csv", "b,sz,2025,20", "b,sz,2025,29")),
-    "budget lowered by the round": ("budget", text("book.yaml", "title:", "use: [{id: sz, budget_cny: 91}]\ntitle:")),
+    "budget lowered by the round": ("budget", text("book.yaml", "title:", "use: [{id: sz, budget_cny: 71}]\ntitle:")),
     # once
     "award missing": ("once", without("awards", "o3")),
     "award twice": ("once", table("awards", twice)),

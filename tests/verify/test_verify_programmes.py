@@ -101,12 +101,12 @@ def test_what_is_left(tmp_path: Path, more: str, budget: int | None, cap: int | 
     assert programmes.room("k", "b") == (UNLIMITED if room == UNLIMITED else yuan(room))
 
 
-def test_budget_that_only_the_round_sets_counts_every_claim(tmp_path: Path) -> None:
+def test_the_round_sets_what_it_may_spend_whatever_was_claimed(tmp_path: Path) -> None:
     folder = handmade.write_book(tmp_path / "book")
     (folder / "claims.csv").write_text(handmade.BOOK["claims.csv"].replace("sz", "k"), encoding="utf-8")
     text = handmade.BOOK["book.yaml"] + "use:\n- {id: k, budget_cny: 100}\n"
     (folder / "book.yaml").write_text(text, encoding="utf-8")
-    assert Programmes(read_book(folder), [programme(tmp_path)], {}).budget_left("k") == 45 * handmade.YUAN
+    assert Programmes(read_book(folder), [programme(tmp_path)], {}).budget_left("k") == 100 * handmade.YUAN
 
 
 def test_facts_come_from_the_nearest_place_that_knows_them(tmp_path: Path) -> None:

@@ -212,7 +212,8 @@ class _Checker:
         if source is None or field not in source.frame.columns:
             return unknown
         cells = source.frame[field][unknown[_INDEX]]
-        return unknown.filter(cells.is_null() | (cells.cast(pl.String, strict=False).str.strip_chars() == ""))
+        empty = cells.is_null()
+        return unknown.filter(empty | (cells.str.strip_chars() == "") if cells.dtype == pl.String else empty)
 
 
 def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:

@@ -7,9 +7,9 @@ amounts at these prices. The sum of all of it bounds the welfare of every alloca
     bound = sum lambda gpus + sum m budget + sum n cap
           + sum over orders of max(0, max over blocks of E - price cost - carbon + bonus - (m + n) v)
 
-where v is the least that the voucher of a block can be, ``min(floor(share * ask cost), room)``. A block is a compatible
-pool, a start in the window where the pool could hold the order alone, and one programme or none, with E at least the
-ask cost. Everything is summed in whole millionths of a micro-yuan and rounded up once, to a micro-yuan.
+where v is the least that the voucher of a block can be, ``max(minimum, min(floor(share * ask cost), room))``. A block is
+a compatible pool, a start in the window where the pool could hold the order alone, and one programme or none, with E at
+least the ask cost. Everything is summed in whole millionths of a micro-yuan and rounded up once, to a micro-yuan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -152,11 +152,13 @@ def least_burden(gpus: int, way: Way, payer: Payer, weight: int, ask: Exact, pri
     ask, price = ask[bearable], price[bearable]
     if not weight:
         return gpus * int(price.min()) * MICRO
-    reach = gpus * (int(price.max()) + int(ask.max())) + weight * (MICRO + int(ask.max()) * gpus // MICRO)
+    highest = max(int(ask.max()) * gpus, payer.minimum_ucny)
+    reach = gpus * (int(price.max()) + int(ask.max())) + weight * (MICRO + highest // MICRO)
     ask, price = exact(ask, reach) * gpus, exact(price, reach) * gpus
     voucher = np.minimum(
         ask // MICRO * payer.share_ppm + ask % MICRO * payer.share_ppm // MICRO, min(payer.room_ucny, SAFE)
     )
+    voucher = np.maximum(voucher, payer.minimum_ucny)
     # Cost and weight * voucher / 1e6 in whole micro-yuan and a rest in millionths, so that 64 bits hold both.
     rest = voucher % MICRO * weight
     whole = price + voucher // MICRO * weight + rest // MICRO

@@ -27,6 +27,8 @@ class Payer:
     room_ucny: int
     effective_limit_ucny: int
     """Greatest gross payment that it can bear."""
+    minimum_ucny: int = 0
+    """Least that the programme pays; a smaller voucher is none."""
 
     def voucher(self, gross_ucny: int) -> int:
         """Return what the programme pays of a gross amount, micro-yuan."""
@@ -113,10 +115,12 @@ def payers(order: Order, transfer_ucny: int, supports: Sequence[Support]) -> lis
     if own <= 0:
         return []
     with_programme = [
-        Payer(s.programme_id, s.share_ppm, s.room_ucny, effective_limit(own, s.share_ppm, s.room_ucny))
+        Payer(s.programme_id, s.share_ppm, s.room_ucny, effective_limit(own, s.share_ppm, s.room_ucny), s.minimum_ucny)
         for s in supports
     ]
-    return [Payer(None, 0, 0, own), *with_programme]
+    # A voucher that cannot reach the programme's minimum whatever the order pays is no way to pay.
+    able = [p for p in with_programme if p.voucher(p.effective_limit_ucny) >= max(1, p.minimum_ucny)]
+    return [Payer(None, 0, 0, own), *able]
 
 
 def prefix_sums(values: Exact) -> Exact:

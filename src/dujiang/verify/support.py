@@ -24,6 +24,8 @@ class Support:
     share_ppm: int
     room_ucny: int
     """Most that its voucher can be; `UNLIMITED` where neither a cap nor a budget is stated."""
+    minimum_ucny: int = 0
+    """Least that a voucher of it can be."""
 
 
 class Programmes:
@@ -56,20 +58,18 @@ class Programmes:
 
     def budget_left(self, programme_id: str) -> int | None:
         """Return what is left of a budget before the round, micro-yuan; None: no budget is stated."""
+        for_round = self._book.budgets.get(programme_id)
+        if for_round is not None:
+            return for_round  # what this round may spend: claims do not count against it
         budget = self.by_id[programme_id].budget
-        override = self._book.budgets.get(programme_id)
-        if budget is None and override is None:
+        if budget is None:
             return None
-        # A budget that only the round sets has no calendar of its own: every earlier claim counts against it.
-        period = "validity" if budget is None else budget.period
-        amount = budget.amount_ucny if override is None and budget is not None else override
-        assert amount is not None
         used = sum(
             claimed
             for (claimed_id, label), claimed in self._claimed.items()
-            if claimed_id == programme_id and self._counts(period, label)
+            if claimed_id == programme_id and self._counts(budget.period, label)
         )
-        return max(0, amount - used)
+        return max(0, budget.amount_ucny - used)
 
     def cap_left(self, programme_id: str, enterprise_id: str) -> int | None:
         """Return what is left of an enterprise's cap before the round, micro-yuan; None: no such cap."""
@@ -118,7 +118,7 @@ class Programmes:
                     self._shares[key] = programme.share({**facts, **seller}, self._book.day)
                 share = self._shares[key]
                 if share:
-                    supports.append(Support(programme_id, share, room))
+                    supports.append(Support(programme_id, share, room, programme.minimum_ucny))
         return usable
 
     def _buyer(self, order: Order) -> dict[str, object]:
