@@ -7,9 +7,9 @@ amounts at these prices. The sum of all of it bounds the welfare of every alloca
     bound = sum lambda gpus + sum m budget + sum n cap
           + sum over orders of max(0, max over blocks of E - price cost - carbon + bonus - (m + n) v)
 
-where v is the least that the voucher of a block can be, ``max(minimum, min(floor(share * ask cost), room))``. A block is
-a compatible pool, a start in the window where the pool could hold the order alone, and one programme or none, with E at
-least the ask cost. Everything is summed in whole millionths of a micro-yuan and rounded up once, to a micro-yuan.
+where v is the least that the voucher of a block can be, ``max(minimum, min(floor(share * ask cost), room))``. A block
+is a compatible pool, a start in the window where the pool could hold the order alone, and one programme or none, with E
+at least the ask cost. Everything is summed in whole millionths of a micro-yuan and rounded up once, to a micro-yuan.
 """
 
 from collections.abc import Mapping, Sequence
