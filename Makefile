@@ -7,6 +7,8 @@ STAMP := .venv/.ready
 FOCUS := .venv-focus/.ready
 # One BLAS thread per process: our kernels and the test workers bring their own parallelism.
 export OPENBLAS_NUM_THREADS := 1
+# A city's network may have a certificate authority of its own: trust what the machine trusts.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help setup demo test lint bench clean
 
