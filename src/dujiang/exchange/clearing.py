@@ -17,6 +17,7 @@ from dujiang.policy.catalogue import programmes_of_round
 from dujiang.policy.programme import Programme
 from dujiang.policy.terms import VoucherTerms, voucher_terms
 from dujiang.registry.book import Book
+from dujiang.registry.header import parse_header
 from dujiang.reports.data import ReportData
 from dujiang.reports.html import render_report
 from dujiang.store.files import replace_folder
@@ -52,7 +53,9 @@ def open_round(folder: Path) -> Round:
     """
     problems = ProblemList()
     book, raw = read_book(folder, problems)
-    chosen, found = programmes_of_round(() if book is None else book.use, raw.programmes)
+    # The header alone says which programmes take part: a mistake there is listed beside those of the tables.
+    use = () if raw.header is None else parse_header(raw.header, ProblemList()).use
+    chosen, found = programmes_of_round(use, raw.programmes)
     problems.extend(found)
     if book is None or problems:
         raise InputError(problems)

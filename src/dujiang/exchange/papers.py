@@ -44,6 +44,7 @@ def settled_sums(round_: Round, charges: Sequence[Charge], ledger: Ledger) -> Se
         voucher_ucny=sum(c.bill.voucher_ucny for c in charges),
         net_ucny=sum(c.bill.net_ucny for c in charges),
         voided_ucny=voided,
+        rounding_ucny=sum(c.bill.rounding_ucny for c in charges),
         programmes=tuple(programmes),
     )
 

@@ -35,7 +35,7 @@ class ProgrammeSettled:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the ledger posted for the round, micro-yuan. `gross + transfer = voucher + net`."""
+    """What the ledger posted for the round, micro-yuan. `gross + transfer = voucher + net + rounding`."""
 
     gross_ucny: int
     """To the centres."""
@@ -47,6 +47,8 @@ class Settled:
     """From the enterprises."""
     voided_ucny: int
     """Reserved at award and released, because less ran than was awarded."""
+    rounding_ucny: int = 0
+    """From the operator, where rounding to fen would have passed an enterprise's limit."""
     programmes: tuple[ProgrammeSettled, ...] = ()
 
 

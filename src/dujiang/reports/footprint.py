@@ -28,9 +28,9 @@ def energy_section(data: ReportData) -> Section:
     """Section 6: energy and carbon by centre, as metered; what is not known stays so."""
     title = Text("Energy and carbon", "能耗与碳排放")
     intro = Text(
-        "From the meters of the centres. Where a centre's power draw, PUE or grid factor is not known, its figure "
-        "stays unknown and is in no sum.",
-        "来自各中心计量。功率、电能利用效率或电网因子未知的，保持未知，不计入合计。",
+        "Metered GPU-hours times the power draw, PUE and grid factor stated for the centre: an estimate, no reading of "
+        "an electricity meter. Where one of the three is not known, the figure stays unknown and is in no sum.",
+        "由计量卡时乘以各中心所填的功率、电能利用效率和电网因子估算，并非电表读数。三者有一项未知的，保持未知，不计入合计。",
     )
     if data.usage is None or data.usage.is_empty():
         return Section("energy", title, Text("Nothing has been metered for this round yet.", "本轮尚无计量数据。"))

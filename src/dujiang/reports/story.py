@@ -169,4 +169,9 @@ def _energy_card(data: ReportData) -> Card:
             f"; without {gaps[0]:,} awards of unknown energy and {gaps[1]:,} of unknown carbon",
             f"；未含能耗未知的 {gaps[0]:,} 份、碳排放未知的 {gaps[1]:,} 份",
         )
-    return Card(title, energy(known), None, Text(mass.en + ", metered" + missing.en, mass.zh + "，按计量" + missing.zh))
+    return Card(
+        title,
+        energy(known),
+        None,
+        Text(mass.en + ", from metered hours" + missing.en, mass.zh + "，按计量卡时估算" + missing.zh),
+    )

@@ -178,6 +178,7 @@ def _settled_panel(data: ReportData) -> Panel:
         [Text("To carriers", "付网络运营商"), yuan(said.transfer_ucny)],
         [Text("From programmes (vouchers)", "政策项目支付（算力券）"), yuan(said.voucher_ucny)],
         [Text("From enterprises", "企业支付"), yuan(said.net_ucny)],
+        [Text("From the operator (rounding to fen)", "运营方承担（分位舍入）"), yuan(said.rounding_ucny)],
         [
             Text("Reserved and released: less ran than was awarded", "预留后释放：实际用量少于中标量"),
             yuan(said.voided_ucny),
