@@ -47,9 +47,9 @@ class Settled:
     """From the enterprises."""
     voided_ucny: int
     """Reserved at award and released, because less ran than was awarded."""
+    programmes: tuple[ProgrammeSettled, ...] = ()
     rounding_ucny: int = 0
     """From the operator, where rounding to fen would have passed an enterprise's limit."""
-    programmes: tuple[ProgrammeSettled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
