@@ -94,3 +94,8 @@ def test_unknown_programme_and_missing_file(capsys: pytest.CaptureFixture[str], 
     assert run("policy", "show", "sz-trainin-voucher") == 1
     assert "sz-training-voucher" in capsys.readouterr().err
     assert run("policy", "quote", "--firm", "nowhere.yaml", "--spend", case[1]) == 1
+
+
+def test_a_device_in_place_of_a_file_is_refused(capsys: pytest.CaptureFixture[str], case: tuple[str, str]) -> None:
+    assert run("policy", "quote", "--firm", "/dev/zero", "--spend", case[1], "--json") == 1
+    assert [p["code"] for p in json.loads(capsys.readouterr().out)["problems"]] == ["unreadable"]

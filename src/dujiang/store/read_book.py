@@ -28,7 +28,7 @@ def cannot_open(file: str, error: OSError) -> Problem:
     )
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file; a pipe or device, which might never end, is refused."""
     if not (path.is_file() or path.is_dir()) and path.exists():
         raise OSError(errno.EINVAL, "not a regular file")
@@ -122,7 +122,7 @@ def read_table(folder: Path, name: str) -> tuple[RawTable | None, list[Problem]]
         return None, []
     path = present[0]
     try:
-        data = _read(path)
+        data = read_bytes(path)
     except OSError as error:
         return None, [cannot_open(path.name, error)]
     return (parse_csv if path.suffix == ".csv" else parse_parquet)(path.name, data)
@@ -146,7 +146,7 @@ def _read_header(folder: Path, problems: ProblemList) -> Marked | None:
         problems.add(Problem("missing-file", "book.yaml", None, None, "no such file", expected))
         return None
     try:
-        data = _read(path)
+        data = read_bytes(path)
     except OSError as error:
         problems.add(cannot_open(path.name, error))
         return None
@@ -180,7 +180,7 @@ def _read_programmes(folder: Path, problems: ProblemList) -> dict[str, bytes]:
     for path in sorted(p for p in paths if p.suffix in (".yaml", ".yml")):
         name = path.relative_to(folder).as_posix()
         try:
-            contents[name] = _read(path)
+            contents[name] = read_bytes(path)
         except OSError as error:
             problems.add(cannot_open(name, error))
     return contents

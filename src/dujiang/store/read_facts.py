@@ -10,7 +10,7 @@ from dujiang.core.text import Text
 from dujiang.policy.parse import stored_fact
 from dujiang.policy.reader import as_micro
 from dujiang.registry.book import Fact
-from dujiang.store.read_book import cannot_open, decode
+from dujiang.store.read_book import cannot_open, decode, read_bytes
 
 
 def read_facts(path: Path, problems: ProblemList) -> dict[str, Fact]:
@@ -22,7 +22,7 @@ def read_facts(path: Path, problems: ProblemList) -> dict[str, Fact]:
     problems : takes every problem of the file; a fact with a problem is left out
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         problems.add(cannot_open(path.name, error))
         return {}
