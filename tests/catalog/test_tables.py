@@ -69,7 +69,7 @@ def test_columns_are_the_same_in_file_record_and_description(record: type[Row]) 
 
 def test_every_table_file_is_described() -> None:
     present = {entry.name for entry in DATA.iterdir() if entry.name.endswith(".csv")}
-    assert present - {"book_columns.csv"} == {f"{name}.csv" for name in _described()["tables"]}
+    assert present - {"book_columns.csv", "facts.csv"} == {f"{name}.csv" for name in _described()["tables"]}
     assert set(_described()["tables"]) == {record.TABLE for record in tables.TABLES}
 
 

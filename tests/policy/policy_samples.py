@@ -65,6 +65,82 @@ notes: {zh: 说明, en: a note}
 not_computable: null
 """
 
+EVERYTHING = """\
+id: everything
+version: 2026-01-01
+name: {zh: 全部要素, en: All there is}
+jurisdiction: {level: city, province: 某省, city: 某市}
+issuer: 某市
+document: null
+document_no: null
+kind: compute_voucher
+instrument: voucher
+good: [compute, model]
+source_status: rule
+verified: false
+confidence: low
+clauses:
+  terms: {text: 样例条款, verbatim: false, source: 测试, quality: low}
+valid: {from: 2026-01-01, until: null, assumption: {zh: 假设, en: assumed}}
+conditions:
+  - id: who
+    text: {zh: 三者之一, en: one of three}
+    any:
+      - {id: firm, fact: kind, op: in, value: [enterprise, sme], clause: terms, text: {zh: 企业, en: a firm}}
+      - id: lab
+        text: {zh: 实验室, en: a laboratory}
+        all:
+          - {id: place, fact: city, op: is, value: 某市, clause: terms, text: {zh: 本地, en: local}}
+          - id: clean
+            text: {zh: 无不良记录, en: clean}
+            none:
+              - {id: fined, fact: fined, op: is, value: true, clause: terms, text: {zh: 受罚, en: fined}}
+              - {id: listed, fact: on_list, op: exists, value: true, clause: terms, text: {zh: 列入, en: listed}}
+  - {id: trade, fact: trade, op: not_in, value: [gambling, tobacco], clause: terms, text: {zh: 行业, en: the trade}}
+base: settled
+rate:
+  rule: not_above
+  clause: terms
+  tiers:
+    method: marginal
+    bands: [{above_cny: 0, share: 0.3}, {above_cny: 1000000, share: 0.2}, {above_cny: 2000000.5, share: 0.1}]
+special_rates:
+  - share: 0.3
+    cap_cny: 900000
+    clause: terms
+    when:
+      - {id: lead, fact: lead_unit, op: is, value: true, clause: terms, text: {zh: 牵头, en: it leads}}
+  - share: 0.4
+    clause: terms
+    when:
+      - id: young-or-small
+        text: {zh: 新或小, en: young or small}
+        any:
+          - {id: young, fact: founded, op: after, value: 2024-01-01, clause: terms, text: {zh: 新, en: young}}
+          - {id: small, fact: revenue_cny, op: at_most, value: 500000, clause: terms, text: {zh: 小, en: small}}
+cap:
+  - {amount_cny: 500000, per: enterprise, period: year, clause: terms}
+  - {amount_cny: 800000, per: enterprise, period: validity, clause: terms}
+  - {amount_cny: 300000, per: contract, period: validity, clause: terms}
+minimum_cny: {amount_cny: 1000, clause: terms}
+budget: {amount_cny: 5000000, period: year, rule: pro_rata, shared_with: [another, a-third], clause: terms}
+pro_rata: {method: days, from: 2026-03-01, until: 2026-12-31, facts: [contract_first, contract_last], clause: terms}
+combined_ceiling: {share: 0.5, of: base, with: group, clause: terms}
+stacking: {group: compute, rule: higher_counts, clause: terms}
+excludes:
+  - {programmes: [another], scope: contract, clause: terms}
+  - {group: model, scope: enterprise, clause: terms}
+  - {level: city, same_place: true, scope: contract, assumption: {zh: 假设, en: assumed}}
+priority: [{programmes: [another], clause: terms}]
+funded_by: [{level: province, share: 0.5, clause: terms}, {level: city, share: 0.5, clause: terms}]
+voucher: {validity_months: 12, transferable: false, settlement: quarterly, clause: terms}
+excluded_costs: {items: [storage, network], clause: terms}
+rounding: {unit: yuan, base: true}
+notes: null
+not_computable: null
+"""
+"""A programme that uses every field of the language."""
+
 FITTING = {
     "good": "compute",
     "kind": "enterprise",

@@ -1,13 +1,14 @@
+import itertools
 from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_samples import programme
+from policy_samples import EVERYTHING, programme
 
 from dujiang.core.text import Text
-from dujiang.policy.condition import Outcome, asked_conditions, combined, judge, parse_day
-from dujiang.policy.programme import Basis, Condition, Op
+from dujiang.policy.condition import Outcome, asked_conditions, combined, judge, outcome_of, parse_day
+from dujiang.policy.programme import Basis, Condition, ConditionGroup, How, Op, leaves
 
 MET, NOT_MET, UNKNOWN = Outcome.MET, Outcome.NOT_MET, Outcome.UNKNOWN
 
@@ -39,6 +40,18 @@ def asking(op: str, value: object) -> Condition:
         ("in", ("a", "b"), "c", NOT_MET),
         ("in", ("a", "b"), None, UNKNOWN),
         ("in", (1, 2), "2", MET),
+        ("not_in", ("a", "b"), "b", NOT_MET),
+        ("not_in", ("a", "b"), "c", MET),
+        ("not_in", ("a", "b"), None, UNKNOWN),
+        ("not_in", ("a", "b"), 5, UNKNOWN),
+        ("exists", True, "c", MET),
+        ("exists", True, False, MET),
+        ("exists", True, 0, MET),
+        ("exists", True, None, NOT_MET),
+        ("exists", True, "  ", NOT_MET),
+        ("exists", True, float("nan"), NOT_MET),
+        ("exists", False, None, MET),
+        ("exists", False, 0, NOT_MET),
         ("at_least", 5, 4, NOT_MET),
         ("at_least", 5, 5, MET),
         ("at_most", 5, 5, MET),
@@ -67,16 +80,16 @@ def test_judge(op, value, found, outcome):
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.lists(st.integers())
 
 
-@given(
-    op=st.sampled_from(["is", "is_not", "in", "at_least", "at_most", "more_than", "less_than", "before", "after"]),
-    found=ANYTHING,
-    data=st.data(),
-)
+@settings(deadline=None)
+@given(op=st.sampled_from(list(Op)), found=ANYTHING, data=st.data())
 def test_any_fact_has_an_outcome(op, found, data):
-    kinds = {"before": st.dates(), "after": st.dates(), "in": st.tuples(st.text(min_size=1))}
+    words = st.tuples(st.text(min_size=1))
+    kinds = {"before": st.dates(), "after": st.dates(), "in": words, "not_in": words, "exists": st.booleans()}
     ordered = st.integers() | st.floats(allow_nan=False)
     value = data.draw(kinds.get(op, ordered if "_than" in op or "at_" in op else st.booleans() | st.text(min_size=1)))
-    assert judge(asking(op, value), found) in Outcome
+    outcome = judge(asking(op, value), found)
+    assert outcome in Outcome
+    assert op != "exists" or outcome is not UNKNOWN
 
 
 def test_refusal_decides_before_doubt():
@@ -84,6 +97,49 @@ def test_refusal_decides_before_doubt():
     assert combined([MET, UNKNOWN]) is UNKNOWN
     assert combined([MET, MET]) is MET
     assert combined([]) is MET
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "any_", "none"),
+    [
+        ([MET, UNKNOWN, NOT_MET], MET, NOT_MET),
+        ([UNKNOWN, NOT_MET], UNKNOWN, UNKNOWN),
+        ([NOT_MET, NOT_MET], NOT_MET, MET),
+        ([], NOT_MET, MET),
+    ],
+)
+def test_of_any_and_none_one_that_is_met_decides(outcomes, any_, none):
+    assert (combined(outcomes, How.ANY), combined(outcomes, How.NONE)) == (any_, none)
+
+
+# Each leaf asks a fact of its own, so that what is unknown of one says nothing of the others.
+TREES = st.recursive(
+    st.none(),
+    lambda inner: st.tuples(st.sampled_from(list(How)), st.lists(inner, min_size=1, max_size=3)),
+    max_leaves=6,
+)
+
+
+def built(tree, count):
+    if tree is None:
+        return Condition(f"c{next(count)}", f"fact_{next(count)}", Op.IS, True, Text("e", "z"), Basis("terms", None))
+    how, members = tree
+    return ConditionGroup(f"g{next(count)}", how, tuple(built(m, count) for m in members), Text("e", "z"))
+
+
+@settings(deadline=None)
+@given(tree=TREES, data=st.data())
+def test_a_group_is_unknown_exactly_if_what_is_missing_could_decide_it(tree, data):
+    asked = built(tree, itertools.count())
+    names = [c.fact for c in leaves((asked,))]
+    facts = {name: value for name in names if (value := data.draw(st.none() | st.booleans())) is not None}
+    missing = [name for name in names if name not in facts]
+    possible = {
+        outcome_of(asked, {**facts, **dict(zip(missing, values, strict=True))})
+        for values in itertools.product([True, False], repeat=len(missing))
+    }
+    assert UNKNOWN not in possible
+    assert outcome_of(asked, facts) is (possible.pop() if len(possible) == 1 else UNKNOWN)
 
 
 def test_outcomes_have_the_words_of_the_design():
@@ -99,3 +155,8 @@ def test_every_programme_asks_for_its_good_first():
     asked = asked_conditions(programme())
     assert (asked[0].id, asked[0].fact, asked[0].value) == ("good", "good", "compute")
     assert [c.id for c in asked[1:]] == ["kind", "staff", "revenue", "young", "unrelated", "place"]
+
+
+def test_a_programme_for_several_goods_asks_for_one_of_them():
+    good = asked_conditions(programme(EVERYTHING))[0]
+    assert [judge(good, found) for found in ("compute", "model", "corpus", None)] == [MET, MET, NOT_MET, UNKNOWN]

@@ -1,13 +1,13 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_samples import FITTING, changed, programme
+from policy_samples import EVERYTHING, FITTING, MADE_UP, changed, programme
 
 from dujiang.policy.catalogue import shipped_programmes
 from dujiang.policy.condition import Outcome
-from dujiang.policy.evaluate import Binding, Status, evaluate
+from dujiang.policy.evaluate import Binding, GroupAnswer, Rule, Status, evaluate, single_answers
 
 YUAN = 10**6
 DAY = date(2026, 6, 1)
@@ -32,7 +32,13 @@ ZZ = {"good": "compute", "city": "郑州市", "self_built": False, "via_platform
 HN = {"good": "compute", "kind": "enterprise", "province": "河南", "centre_scale_recognised": True}
 SD = {"good": "compute", "kind": "enterprise", "seller_province": "山东", "clear_compute_effect": True}
 
+CORPUS = {
+    "good": "corpus", "kind": "enterprise", "city": "深圳", "via_exchange": True, "related_party": False,
+    "purpose": "training",
+}  # fmt: skip
+
 CASES = {
+    "sz-corpus-voucher": (CORPUS, date(2025, 6, 1)),
     "sz-training-voucher": (SZ, date(2025, 6, 1)),
     "dg-compute-voucher": (DG, date(2025, 6, 1)),
     "bj-compute-voucher-rules": (BJ, date(2025, 6, 1)),
@@ -57,6 +63,8 @@ def shipped(name):
         ("sz-training-voucher", {"startup": True}, 17_000_000, 10_000_000, "cap"),
         ("dg-compute-voucher", {}, 1_500_000, 750_000, "rate"),
         ("dg-compute-voucher", {}, 3_000_000, 1_000_000, "cap"),
+        ("sz-corpus-voucher", {}, 5_000_000, 1_500_000, "rate"),
+        ("sz-corpus-voucher", {}, 10_000_000, 2_000_000, "cap"),
         ("bj-compute-voucher-rules", {}, 12_000_000, 2_000_000, "cap"),
         ("bj-compute-voucher-rules", {}, 4_000_000, 800_000, "rate"),
         # Around each cap: the last yuan below it, at it, the first above it.
@@ -82,6 +90,12 @@ def test_worked_examples(name, further, base_cny, payable_cny, binding):
     facts, day = CASES[name]
     answer = evaluate(shipped(name), {**facts, **further}, base_cny * YUAN, on=day)
     assert (answer.status, answer.amount_ucny, answer.binding) == ("ok", payable_cny * YUAN, binding)
+
+
+def test_a_corpus_of_a_related_party_brings_nothing():
+    related = evaluate(shipped("sz-corpus-voucher"), {**CORPUS, "related_party": True}, 5 * 10**12, on=date(2025, 6, 1))
+    assert (related.status, related.amount_ucny) == ("ineligible", 0)
+    assert [asked.fact for asked in related.in_the_way] == ["related_party"]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -202,6 +216,7 @@ def test_the_answer_carries_clauses_and_assumptions():
     assert local.condition.basis.assumption in answer.assumptions
 
 
+@settings(deadline=None)
 @given(
     base=st.integers(0, 10**15),
     cap=st.none() | st.integers(-(10**9), 10**15),
@@ -212,7 +227,8 @@ def test_never_more_than_rate_cap_or_budget(base, cap, budget, startup):
     facts = FITTING if startup is None else {**FITTING, "startup": startup}
     p = programme_once
     answer = evaluate(p, facts, base, on=DAY, cap_left_ucny=cap, budget_left_ucny=budget)
-    limits = (base * answer.share_ppm // 10**6, 10**9 if cap is None else cap, 5 * 10**9 if budget is None else budget)
+    caps_left = 10**9 if cap is None else min(cap, 10**9)
+    limits = (base * answer.share_ppm // 10**6, caps_left, 5 * 10**9 if budget is None else budget)
     if answer.status is Status.OK:
         assert min(limits) - 10_000 < answer.amount_ucny <= min(limits)
         assert answer.amount_ucny % 10_000 == 0
@@ -224,3 +240,114 @@ def test_never_more_than_rate_cap_or_budget(base, cap, budget, startup):
 
 
 programme_once = programme()
+
+ALL = programme(EVERYTHING)
+DAYS = {"contract_first": date(2026, 3, 1), "contract_last": date(2026, 12, 31)}
+LAB = {"good": "model", "kind": "university", "city": "某市", "fined": False, "trade": "research", **DAYS}
+NEVER = {"lead_unit": False, "founded": date(2020, 1, 1), "revenue_ucny": 10**13}
+
+
+def ask(**facts):
+    stated = {**LAB, **NEVER, "settled_ucny": 100_000 * YUAN, **facts}
+    return evaluate(ALL, {k: v for k, v in stated.items() if v is not None}, on=DAY)
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "needs", "in_the_way"),
+    [
+        ({}, "ok", (), []),
+        ({"kind": "sme", "city": None, "fined": None}, "ok", (), []),  # one way in is enough
+        ({"on_list": "yes"}, "ineligible", (), ["who"]),
+        ({"fined": True}, "ineligible", (), ["who"]),
+        ({"fined": None}, "unknown", ("fined",), []),
+        ({"kind": None, "city": "别市"}, "unknown", ("kind",), []),  # the laboratory is ruled out, the firm is not
+        ({"kind": None, "fined": None}, "unknown", ("kind", "fined"), []),
+        ({"trade": "tobacco", "fined": None}, "ineligible", ("fined",), ["trade"]),
+        ({"trade": None}, "unknown", ("trade",), []),
+        ({"trade": None, "settled_ucny": None, "contract_last": None}, "unknown",
+         ("trade", "settled_ucny", "contract_first", "contract_last"), []),
+        ({"good": "compute"}, "ok", (), []),
+        ({"good": "corpus", "kind": "bank", "city": "别市"}, "ineligible", (), ["good", "who"]),
+    ],
+)  # fmt: skip
+def test_groups_of_conditions_and_what_would_open_the_way(facts, status, needs, in_the_way):
+    found = ask(**facts)
+    assert (found.status, found.needs_facts) == (status, needs)
+    assert [asked.id for asked in found.in_the_way] == in_the_way
+
+
+def test_of_a_group_whose_members_all_have_to_be_met_those_that_are_not_are_named():
+    text = EVERYTHING.replace("    any:\n      - {id: firm", "    all:\n      - {id: firm")
+    found = evaluate(programme(text), {**LAB, "city": "别市"}, YUAN, on=DAY)
+    assert [asked.id for asked in found.in_the_way] == ["firm", "place"]
+    assert found.reason.en.startswith("condition firm is not met")
+
+
+def test_the_answers_of_a_group_are_a_tree():
+    group = ask().answers[1]
+    assert isinstance(group, GroupAnswer)
+    assert [a.outcome.word for a in group.answers] == ["not_met", "met"]
+    ids = [answer.condition.id for answer in single_answers(ask().answers)]
+    assert ids == ["good", "firm", "place", "fined", "listed", "trade"]
+
+
+def test_what_it_would_pay_is_said_where_only_facts_are_missing():
+    assert ask().amount_ucny == 30_000 * YUAN
+    unknown = ask(trade=None)
+    assert (unknown.amount_ucny, unknown.would_pay_ucny, unknown.share_ppm) == (0, 30_000 * YUAN, 0)
+    assert unknown.steps[-1].rule is Rule.BUDGET
+    assert ask(trade="tobacco").would_pay_ucny == ask(settled_ucny=None).would_pay_ucny == 0
+
+
+ONLY_SPECIAL = MADE_UP.replace("rate: {share: 0.5, rule: not_above, clause: terms}", "rate: null")
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "needs", "amount_cny"),
+    [
+        ({"startup": True, "domestic_compute": False}, "ok", (), 60),
+        ({"startup": True}, "ok", (), 60),
+        ({"startup": False, "domestic_compute": False}, "ineligible", (), 0),
+        ({"domestic_compute": False}, "unknown", ("startup",), 0),
+        ({"domestic_compute": True, "gpus": 8}, "ok", (), 70),
+        ({}, "unknown", ("startup", "domestic_compute", "gpus"), 0),
+    ],
+)
+def test_where_only_special_cases_pay_one_has_to_apply(facts, status, needs, amount_cny):
+    found = evaluate(programme(ONLY_SPECIAL), {**FITTING, **facts}, 100 * YUAN, on=DAY)
+    assert (found.status, found.needs_facts, found.amount_ucny) == (status, needs, amount_cny * YUAN)
+    if status == "ineligible":
+        assert "no rate applies" in found.reason.en
+        assert found.in_the_way == ()
+
+
+def test_only_facts_that_could_bring_more_are_said_to_raise():
+    found = evaluate(programme(), {**FITTING, "domestic_compute": True, "gpus": 8}, 100 * YUAN, on=DAY)
+    assert (found.share_ppm, found.would_raise) == (700_000, ())  # a start-up would get 60 %: less
+    alike = programme(changed(("share: 0.6", "share: 0.7")))
+    found = evaluate(alike, {**FITTING, "domestic_compute": True, "gpus": 8}, 100 * YUAN, on=DAY)
+    assert (found.share_ppm, found.would_raise) == (700_000, ())  # the same
+
+
+def test_an_amount_of_nothing_is_not_ok():
+    p = programme(changed(("minimum_cny: {amount_cny: 10, clause: terms}", "minimum_cny: null")))
+    assert evaluate(p, FITTING, 20_000, on=DAY).amount_ucny == 10_000
+    nothing = evaluate(p, FITTING, 19_998, on=DAY)
+    assert (nothing.status, nothing.amount_ucny, nothing.binding) == ("ineligible", 0, "none")
+    assert evaluate(p, FITTING, 0, on=DAY).reason.en == "no part of the base counts"
+    assert evaluate(p, FITTING, YUAN, on=DAY, budget_left_ucny=9_999).status is Status.EXHAUSTED
+
+
+def test_a_silent_budget_is_read_as_first_come_and_said():
+    said = [a.en for a in evaluate(programme(), FITTING, YUAN, on=DAY).assumptions]
+    assert any("first come" in text for text in said)
+    assert not any("first come" in a.en for a in ask().assumptions)  # that source says pro rata
+
+
+def test_the_clause_of_what_binds_is_named():
+    answer = evaluate(shipped("sz-training-voucher"), SZ, 30 * 10**6 * YUAN, on=date(2025, 6, 1))
+    assert (answer.binding, answer.binding_clause.key) == ("cap", "terms")
+    answer = evaluate(shipped("sz-training-voucher"), SZ, YUAN * 10**6, on=date(2025, 6, 1), budget_left_ucny=YUAN)
+    assert (answer.binding, answer.binding_clause.key) == ("budget", "budget")
+    answer = evaluate(shipped("sz-training-voucher"), SZ, YUAN * 10**6, on=date(2025, 6, 1), cap_left_ucny=0)
+    assert (answer.binding, answer.binding_clause) == ("none", None)

@@ -10,8 +10,11 @@ from policy_samples import MADE_UP, changed, programme, small_book
 from dujiang.policy.catalogue import shipped_programmes
 from dujiang.policy.condition import asked_conditions
 from dujiang.policy.evaluate import Status, evaluate
+from dujiang.policy.explain import voucher_status
 from dujiang.policy.facts import RoundFacts
-from dujiang.policy.terms import UNLIMITED, voucher_terms
+from dujiang.policy.offer import UNLIMITED
+from dujiang.policy.payment import Claimed
+from dujiang.policy.terms import voucher_terms
 
 YUAN = 10**6
 FIT = {
@@ -40,21 +43,31 @@ def terms_of(book, *programmes, budgets=None, domestic=None):
     return voucher_terms(book, programmes or [programme()], budgets or {}, domestic=domestic or {"a": False})
 
 
-def said(terms, row=0):
-    return terms.status.row(row, named=True)
+def status_of(book, *programmes, budgets=None, domestic=None):
+    return voucher_status(book, programmes or [programme()], budgets or {}, domestic=domestic or {"a": False})
+
+
+def said(status, row=0):
+    return status.row(row, named=True)
+
+
+def shares(terms):
+    """Return (K, J, P), the shares order by order."""
+    return terms.share_ppm[terms.term_class].swapaxes(0, 1)
 
 
 def test_an_eligible_order_gets_the_share_and_the_room():
     t = terms_of(one_book())
     assert t.programme_ids == ("made-up",)
-    assert t.share_ppm.tolist() == [[[500_000]]]
-    assert t.share_ppm.dtype == np.int32
+    assert (t.share_ppm.tolist(), t.term_class.tolist()) == ([[[500_000]]], [0])
+    assert (t.share_ppm.dtype, t.term_class.dtype) == (np.int64, np.int32)
     assert (t.budget_left_ucny.tolist(), t.budget_limited.tolist()) == ([5000 * YUAN], [True])
     assert t.minimum_ucny.tolist() == [10 * YUAN]
     assert t.room_ucny.tolist() == [[1000 * YUAN]]
     assert (t.cap_index.tolist(), t.cap_left_ucny.tolist()) == ([[0]], [1000 * YUAN])
-    assert (t.cap_programme.tolist(), t.cap_enterprise) == ([0], ("e",))
-    assert said(t)["status"] == "ok"
+    assert (t.cap_programme.tolist(), t.cap_enterprise.to_list()) == ([0], ["e"])
+    assert (t.together.tolist(), t.ceiling_ppm.tolist()) == ([[False]], [1_000_000])
+    assert said(status_of(one_book()))["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -96,10 +109,12 @@ def test_special_rates_depend_on_order_and_pool(change, domestic, share):
     ],
 )
 def test_the_first_thing_in_the_way_is_named(change, status, detail):
-    t = terms_of(one_book(**change))
-    assert t.share_ppm.item() == 0
-    assert (said(t)["status"], said(t)["detail"]) == (status, detail)
-    assert said(t)["detail_zh"] != detail
+    book = one_book(**change)
+    assert terms_of(book).share_ppm.item() == 0
+    told = said(status_of(book))
+    assert (told["order_id"], told["programme_id"]) == ("o", "made-up")
+    assert (told["status"], told["detail"]) == (status, detail)
+    assert told["detail_zh"] != detail
 
 
 @pytest.mark.parametrize("day", [date(2026, 1, 1), date(2026, 12, 31)])
@@ -113,9 +128,8 @@ def test_one_pool_that_fits_is_enough():
         orders=[{"order_id": "o", "enterprise_id": "e", "related_party": False}],
         pools=[{"pool_id": f"p{i}", "province": name} for i, name in enumerate(["远省", "近省", None])],
     )
-    t = terms_of(book)
-    assert t.share_ppm.tolist() == [[[0, 500_000, 0]]]
-    assert said(t)["status"] == "ok"
+    assert terms_of(book).share_ppm.tolist() == [[[0, 500_000, 0]]]
+    assert said(status_of(book))["status"] == "ok"
 
 
 def test_a_pool_of_which_too_little_is_known_comes_before_one_that_is_refused():
@@ -124,7 +138,8 @@ def test_a_pool_of_which_too_little_is_known_comes_before_one_that_is_refused():
         orders=[{"order_id": "o", "enterprise_id": "e", "related_party": False}],
         pools=[{"pool_id": "p1", "province": "远省"}, {"pool_id": "p2", "province": None}],
     )
-    assert (said(terms_of(book))["status"], said(terms_of(book))["detail"]) == ("unknown", "not known: seller_province")
+    told = said(status_of(book))
+    assert (told["status"], told["detail"]) == ("unknown", "not known: seller_province")
 
 
 def test_a_programme_for_another_good_or_one_that_cannot_be_computed_offers_nothing():
@@ -135,8 +150,9 @@ def test_a_programme_for_another_good_or_one_that_cannot_be_computed_offers_noth
     t = terms_of(one_book(), vague, other)
     assert t.programme_ids == ("other", "vague")
     assert not t.share_ppm.any()
-    assert [said(t, k)["status"] for k in (0, 1)] == ["ineligible", "not_computable"]
-    assert said(t, 1)["detail"] == "no dates"
+    status = status_of(one_book(), vague, other)
+    assert [said(status, k)["status"] for k in (0, 1)] == ["ineligible", "not_computable"]
+    assert said(status, 1)["detail"] == "no dates"
 
 
 CLAIMS = [
@@ -167,19 +183,27 @@ CLAIMS = [
     ],
 )
 def test_claims_leave_room(changes, override, cap_left, budget_left, room):
-    book = one_book(claims=CLAIMS)
-    t = terms_of(book, programme(changed(*changes)), budgets={"made-up": None if override is None else override * YUAN})
+    # f has no order, but its claims are on the same budget.
+    book = small_book(
+        enterprises=[{"enterprise_id": name, **FIT} for name in "ef"],
+        orders=[{"order_id": "o", "enterprise_id": "e", "related_party": False}],
+        pools=[{"pool_id": "p", **NEAR}],
+        claims=CLAIMS,
+    )
+    budgets = {"made-up": None if override is None else override * YUAN}
+    t = terms_of(book, programme(changed(*changes)), budgets=budgets)
     assert t.cap_left_ucny.tolist() == ([] if cap_left is None else [cap_left * YUAN])
     assert t.cap_index.item() == (-1 if cap_left is None else 0)
     assert t.budget_left_ucny.item() == (UNLIMITED if budget_left is None else budget_left * YUAN)
     assert t.budget_limited.item() == (budget_left is not None)
     assert t.room_ucny.item() == (UNLIMITED if room is None else room * YUAN)
-    assert said(t)["status"] == ("exhausted" if room == 0 else "ok")
+    told = said(status_of(book, programme(changed(*changes)), budgets=budgets))
+    assert told["status"] == ("exhausted" if room == 0 else "ok")
 
 
 def test_room_below_the_minimum_claim_is_exhausted():
-    assert said(terms_of(one_book(), budgets={"made-up": 10 * YUAN}))["status"] == "ok"
-    assert said(terms_of(one_book(), budgets={"made-up": 10 * YUAN - 1}))["status"] == "exhausted"
+    assert said(status_of(one_book(), budgets={"made-up": 10 * YUAN}))["status"] == "ok"
+    assert said(status_of(one_book(), budgets={"made-up": 10 * YUAN - 1}))["status"] == "exhausted"
 
 
 def test_the_year_is_that_of_the_day_in_shanghai():
@@ -201,18 +225,23 @@ def test_orders_of_one_contract_share_a_number():
 
 def test_caps_stand_by_programme_and_enterprise():
     book = small_book(
-        enterprises=[{"enterprise_id": name} for name in "abc"],
-        orders=[{"order_id": "1", "enterprise_id": "c"}, {"order_id": "2", "enterprise_id": "a"}],
-        pools=[{"pool_id": "p"}],
+        enterprises=[{"enterprise_id": name, **FIT, "employees": 501 if name == "d" else 1} for name in "abcd"],
+        orders=[
+            {"order_id": str(i), "enterprise_id": name, "related_party": related}
+            for i, (name, related) in enumerate([("c", False), ("a", False), ("d", False), ("c", True)])
+        ],
+        pools=[{"pool_id": "p", **NEAR}],
         claims=[{"enterprise_id": "c", "programme_id": "z", "period": "2026", "amount_ucny": 4 * YUAN}],
     )
     without = programme(changed(("id: made-up", "id: m"), (CAP, "cap: null")))
     t = terms_of(book, programme(changed(("id: made-up", "id: z"))), without, programme())
     assert t.programme_ids == ("m", "made-up", "z")
-    assert t.cap_enterprise == ("a", "c", "a", "c")
+    assert t.cap_enterprise.to_list() == ["a", "c", "a", "c"]
     assert t.cap_programme.tolist() == [1, 1, 2, 2]
     assert t.cap_left_ucny.tolist() == [1000 * YUAN, 1000 * YUAN, 1000 * YUAN, 996 * YUAN]
-    assert t.cap_index.tolist() == [[-1, -1], [1, 0], [3, 2]]
+    # d may use nothing, and neither may an order of c that is related to its seller: no cap is kept for them.
+    assert t.cap_index.tolist() == [[-1, 1, 3], [-1, 0, 2], [-1, -1, -1], [-1, -1, -1]]
+    assert t.room_ucny[:, 2].tolist() == [996 * YUAN, 1000 * YUAN, 1000 * YUAN, 996 * YUAN]
 
 
 @pytest.mark.parametrize("programmes", [[], [programme()]])
@@ -224,9 +253,10 @@ def test_nothing_asked_or_nothing_offered(programmes, orders, pools):
         pools=[{"pool_id": "p"}] * pools,
     )
     t = voucher_terms(book, programmes, {}, domestic={})
-    assert t.share_ppm.shape == (len(programmes), orders, pools)
-    assert t.room_ucny.shape == t.cap_index.shape == (len(programmes), orders)
-    assert t.status.height == len(programmes) * orders
+    assert t.share_ppm.shape == (orders, len(programmes), pools)
+    assert t.room_ucny.shape == t.cap_index.shape == (orders, len(programmes))
+    assert t.term_class.tolist() == t.contract_index.tolist() == [0] * orders
+    assert voucher_status(book, programmes, {}, domestic={}).height == len(programmes) * orders
 
 
 maybe_bool = st.none() | st.booleans()
@@ -274,34 +304,36 @@ def test_a_round_offers_what_the_single_case_says(enterprises, orders, pools, cl
     )
     domestic = {"a": True, "b": False}
     t = voucher_terms(book, [MODEL], {}, domestic=domestic)
+    status = voucher_status(book, [MODEL], {}, domestic=domestic)
     facts = RoundFacts(book, domestic)
-    for j in range(len(orders)):
-        cap_left = int(t.cap_left_ucny[t.cap_index[0, j]])
+    budget = int(t.budget_left_ucny[0])
+    for j, (e, _) in enumerate(orders):
+        claimed = sum(amount for who, period, amount in claims if who % n == e % n and period == "2026")
         answers = [
             evaluate(
                 MODEL,
                 facts.of(j, p, ALL_FACTS),
                 base,
                 on=day,
-                cap_left_ucny=cap_left,
-                budget_left_ucny=int(t.budget_left_ucny[0]),
+                claimed=Claimed(enterprise_year_ucny=claimed),
+                budget_left_ucny=budget,
             )
             for p in range(len(pools))
         ]
-        assert [a.share_ppm for a in answers] == t.share_ppm[0, j].tolist()
-        room = int(t.room_ucny[0, j])
+        assert [a.share_ppm for a in answers] == shares(t)[0, j].tolist()
+        room = int(t.room_ucny[j, 0])
         assert all(a.amount_ucny <= min(room, base * a.share_ppm // YUAN) for a in answers)
-        for answer, share in zip(answers, t.share_ppm[0, j].tolist(), strict=True):
+        for answer, share in zip(answers, shares(t)[0, j].tolist(), strict=True):
             voucher = min(base * share // YUAN, room)
             assert (answer.status is Status.OK) == (share > 0 and voucher // 10_000 * 10_000 >= 10 * YUAN)
             if answer.status is Status.OK:
                 assert 0 <= voucher - answer.amount_ucny < 10_000
-        best = said(t, j)["status"]
+        best = said(status, j)["status"]
         if best in ("ok", "exhausted"):
-            assert t.share_ppm[0, j].any()
+            assert shares(t)[0, j].any()
             assert best == ("exhausted" if room < 10 * YUAN else "ok")
         else:
-            assert not t.share_ppm[0, j].any()
+            assert not shares(t)[0, j].any()
             assert best in {str(a.status) for a in answers}
 
 
@@ -336,13 +368,17 @@ def large_book(orders=5000, pools=24, enterprises=1500):
 
 
 def test_a_large_round_takes_less_than_a_second():
-    book = large_book()
-    programmes = [e.programme for e in shipped_programmes().values() if e.programme.not_computable is None]
+    book = large_book(100_000)
+    programmes = [
+        shipped_programmes()[name].programme
+        for name in ("dg-compute-voucher", "sz-training-voucher", "sh-compute-voucher-2025", "hn-compute-voucher-2025")
+    ]
     programmes.append(programme(MADE_UP.replace("from: 2026", "from: 2025")))
     voucher_terms(book, programmes, {}, domestic={})  # the first call pays for imports and caches
     begun = time.process_time()
     t = voucher_terms(book, programmes, {}, domestic={})
     assert time.process_time() - begun < 1.0
-    assert t.share_ppm.shape == (8, 5000, 24)
-    assert t.share_ppm.any()
-    assert t.status.height == 40_000
+    assert t.term_class.shape == (100_000,)
+    assert 2 < len(t.share_ppm) < 50
+    assert t.share_ppm.shape[1:] == (5, 24)
+    assert t.share_ppm.any(axis=(0, 2)).sum() > 1

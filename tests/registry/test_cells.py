@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dujiang.core.problem import ProblemList
 from dujiang.core.slots import parse_instant
-from dujiang.registry.cells import DTYPES, EXPECTED, parse_cells
+from dujiang.registry.cells import DTYPES, EXPECTED, absent_cell, parse_cells
 from dujiang.registry.columns import Column, ColumnType, book_columns
 from dujiang.registry.raw import RawTable
 
@@ -135,6 +135,23 @@ def test_text_cells_are_read_as_one_by_one(kind: ColumnType) -> None:
     check()
 
 
+@pytest.mark.parametrize("kind", ["list", "instant", "date", "bool"])
+def test_what_stands_in_many_rows_is_read_as_in_one(kind: ColumnType) -> None:
+    cells = {"list": PLAIN | st.sampled_from(["b; a", ";", "a;a"]), **CELLS}[kind]
+
+    @FAST
+    @given(st.lists(cells | st.none(), max_size=4), st.integers(4, 6))
+    def check(texts: list[str | None], times: int) -> None:
+        # Apart they are parsed one by one, repeated each is parsed once.
+        alone = [parsed(kind, pl.Series([text], dtype=pl.String)) for text in texts]
+        values, problems = parsed(kind, pl.Series(texts * times, dtype=pl.String))
+        assert values == [value for (value,), _ in alone] * times
+        bad = [i for i, (_, found) in enumerate(alone * times, 1) if found]
+        assert problems == [("bad-type", row) for row in bad]
+
+    check()
+
+
 @FAST
 @given(st.lists(st.floats(allow_nan=True) | st.none(), max_size=8))
 def test_floats_are_read_from_numbers_and_from_text(cells: list[float | None]) -> None:
@@ -244,12 +261,16 @@ def test_defaults_bounds_and_required_cells() -> None:
     assert parsed("micro", cells, required=True)[1] == [("missing-value", 1)]
 
 
-def test_a_missing_column_has_its_default() -> None:
-    table = RawTable("f", "parquet", pl.DataFrame({"other": [1, 2]}))
-    problems = ProblemList()
-    assert parse_cells(table, column("micro", default="1"), problems).to_list() == [1_000_000] * 2
-    assert parse_cells(table, column("list"), problems).to_list() == [[], []]
-    assert not problems
+def test_an_absent_column_has_its_default() -> None:
+    for spec, cell in [
+        (column("micro", default="1"), 1_000_000),
+        (column("name", default="1"), "1"),
+        (column("list"), []),
+        (column("bool"), None),
+    ]:
+        frame = pl.DataFrame({"other": [1, 2]}).with_columns(absent_cell(spec).alias("c"))
+        assert frame["c"].to_list() == [cell] * 2
+        assert frame.schema["c"] == DTYPES[spec.type]
 
 
 def test_every_default_and_bound_of_the_manual_is_readable() -> None:

@@ -13,10 +13,12 @@ from books import TINY, as_parquet, edit, write_tiny
 from dujiang.core.problem import ProblemList
 from dujiang.core.text import Text
 from dujiang.registry.book import Book, Objective, ProgrammeUse
-from dujiang.registry.parse import KEYS
+from dujiang.registry.parse import KEYS, in_order
 from dujiang.store.read_book import read_book
 
 TABLES = sorted(KEYS)
+WRITTEN = [table for table in TABLES if f"{table}.csv" in TINY]
+"""Tables of the tiny book."""
 
 
 def read(folder: Path) -> Book:
@@ -42,7 +44,7 @@ def test_the_order_of_rows_and_columns_changes_nothing(tmp_path_factory: pytest.
     plain = read(write_tiny(folder / "plain"))
     mixed = write_tiny(folder / "mixed")
     chance = random.Random(seed)
-    for table in TABLES:
+    for table in WRITTEN:
         header, *rows = [line.split(",") for line in TINY[f"{table}.csv"].splitlines()]
         chance.shuffle(rows)
         order = list(range(len(header)))
@@ -59,7 +61,7 @@ def test_the_order_of_rows_and_columns_changes_nothing(tmp_path_factory: pytest.
 def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
     plain = read(write_tiny(tmp_path / "plain"))
     typed = write_tiny(tmp_path / "typed")
-    for table in TABLES:
+    for table in WRITTEN:
         as_parquet(
             typed, table, lambda f: f.with_columns(pl.col("period").cast(pl.String)) if "period" in f.columns else f
         )
@@ -84,7 +86,7 @@ def test_numbers_are_exact_and_defaults_filled_in(tmp_path: Path) -> None:
         ("qy-a", 5_000_000, 1_250_000, ["cuda", "rocm"]),
     ]
     assert book.capacity.rows() == [("bj-a", 3, 8, 9_250_000), ("qy-a", 4, 0, None)]
-    assert book.links.rows() == [("北京", "甘肃", 50_000, 15.0)]
+    assert book.links.rows() == [("北京", "甘肃", 50_000, 15.0, None)]
     assert book.centres["connector"].to_list() == ["local", "local"]
     assert book.orders.select("order_id", "hours_micro", "limit_ucny", "data_gb_micro", "max_vouchers").rows() == [
         ("o1", 3_500_000, 400_000_000, 10_000_000, 1),
@@ -130,3 +132,30 @@ def test_the_most_data_at_the_dearest_price_is_a_billion_yuan(tmp_path: Path) ->
     problems = ProblemList()
     assert read_book(folder, problems)[0] is None
     assert [(p.code, p.row, p.field) for p in problems] == [("out-of-range", 2, "data_gb")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(-1, 2), st.integers(0, 5)), unique_by=lambda r: r[0])
+)
+def test_large_tables_are_put_in_order_as_a_whole(rows: list[tuple[str, int, int]]) -> None:
+    numbered = [(i, name, None if time < 0 else time, *(cell + k for k in range(9)))
+                for i, (name, time, cell) in enumerate(rows)]  # fmt: skip
+    names = ["\x00row", "order_id", "submitted", *(f"c{k}" for k in range(9))]
+    frame = pl.DataFrame(numbered, schema=dict.fromkeys(names, pl.Int64) | {"order_id": pl.String}, orient="row")
+    wanted = sorted((row[1:] for row in numbered), key=lambda row: (row[1] is None, row[1], row[0]))
+    ordered = in_order(frame, ("submitted", "order_id"))
+    assert ordered.columns == names[1:]
+    assert ordered.rows() == wanted
+
+
+@pytest.mark.parametrize(("written", "fine"), [("0", True), ("3", True), ("4", False)])
+def test_an_order_uses_three_vouchers_at_most(tmp_path: Path, written: str, fine: bool) -> None:
+    folder = write_tiny(tmp_path / "book")
+    edit(folder, "orders.csv", "submitted,purpose\n", "submitted,purpose,max_vouchers\n")
+    edit(folder, "orders.csv", ",training\n", f",training,{written}\n")
+    edit(folder, "orders.csv", ",inference\n", ",inference,\n")
+    edit(folder, "orders.csv", "900,,,,,\n", "900,,,,,,\n")
+    problems = ProblemList()
+    read_book(folder, problems)
+    assert [(p.code, p.row, p.field) for p in problems] == ([] if fine else [("out-of-range", 2, "max_vouchers")])

@@ -30,7 +30,7 @@ def award(order_id: str, *, enterprise_id: str = "e", capped: bool = False) -> A
     """Gross 10 yuan, of which the programme pays 4."""
     voucher = Voucher("k", 4 * YUAN, 400_000, budgeted=True, capped=capped)
     prices = (10 * YUAN,)
-    return Award(order_id, enterprise_id, "c", 1, YUAN, prices, prices, 10 * YUAN, 0, 6 * YUAN, 6 * YUAN, voucher)
+    return Award(order_id, enterprise_id, "c", 1, YUAN, prices, prices, 10 * YUAN, 0, 6 * YUAN, 6 * YUAN, (voucher,))
 
 
 def reserved(order_id: str, **more) -> Entry:

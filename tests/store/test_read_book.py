@@ -126,6 +126,13 @@ def test_programmes_are_found_in_folders_below(tmp_path: Path) -> None:
     assert raw.programmes["programmes/city/b.yml"] == b"id: b"
 
 
+def test_what_is_left_of_the_files_is_what_the_policy_step_parses(tmp_path: Path) -> None:
+    _, raw = read_book(write_tiny(tmp_path / "book"), ProblemList())
+    assert raw.header is not None
+    assert list(raw.programmes) == ["programmes/test-voucher.yaml"]
+    assert raw.tables == {}
+
+
 def test_a_folder_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
     problems = ProblemList()
     assert read_book(tmp_path / "nowhere", problems)[0] is None

@@ -2,15 +2,35 @@
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from books import TINY, dujiang, edit, write_tiny
 from dujiang.core.errors import InputError, OperationError
-from dujiang.store.results import SUMMARY, book_digest, check_outside, check_target, read_outcome
+from dujiang.market.outcome import (
+    AWARD_SCHEMA,
+    LINK_PRICE_SCHEMA,
+    MULTIPLIER_SCHEMA,
+    PRICE_SCHEMA,
+    REJECTION_SCHEMA,
+    VOUCHER_SCHEMA,
+    Outcome,
+)
+from dujiang.store.files import replace_folder
+from dujiang.store.results import (
+    SUMMARY,
+    TABLES,
+    book_digest,
+    check_outside,
+    check_target,
+    outcome_files,
+    read_outcome,
+)
 
 OURS = json.dumps({"format": "dujiang.clearing/1"})
 
@@ -101,6 +121,32 @@ def test_files_and_links_are_no_place_for_a_result(tmp_path: Path) -> None:
             check_target(tmp_path / name)
     with pytest.raises(OperationError):
         check_target(tmp_path / ("x" * 300))
+
+
+def test_every_table_of_an_outcome_comes_back(tmp_path: Path) -> None:
+    schemas = {
+        "awards": AWARD_SCHEMA,
+        "vouchers": VOUCHER_SCHEMA,
+        "prices": PRICE_SCHEMA,
+        "link_prices": LINK_PRICE_SCHEMA,
+        "rejections": REJECTION_SCHEMA,
+        "multipliers": MULTIPLIER_SCHEMA,
+    }
+    rows = {table: pl.DataFrame({c: [None] for c in schema}, schema=schema) for table, schema in schemas.items()}
+    outcome = Outcome(**rows, summary={"format": "dujiang.clearing/1"})
+    files = outcome_files(outcome, {"p": b"id: p"}, {"x": True, "a": False}, "00")
+    assert list(files)[-1] == SUMMARY
+    replace_folder(tmp_path / "out", files)
+    check_target(tmp_path / "out")
+    back = read_outcome(tmp_path / "out")
+    assert {f.name for f in fields(Outcome)} == {*TABLES, "summary"}
+    for table in TABLES:
+        assert getattr(back, table).equals(getattr(outcome, table)), table
+        assert getattr(back, table).schema == schemas[table]
+    assert back.summary == {"format": "dujiang.clearing/1", "book_sha256": "00"}
+    assert (tmp_path / "out" / "facts.json").read_text() == json.dumps(
+        {"domestic": {"a": False, "x": True}}, indent=2
+    ) + "\n"
 
 
 def test_a_result_is_read_back_and_made_again_byte_for_byte(tmp_path: Path) -> None:

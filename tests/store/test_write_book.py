@@ -55,6 +55,19 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert book.enterprises["further"].to_list() == [True]
 
 
+def test_running_awards_and_limits_of_links_are_written_too(tmp_path: Path) -> None:
+    book = small_book()
+    links = pl.DataFrame({"origin_region": ["bj"], "region": ["gba"], "gb_per_slot": [1.5]})
+    running = pl.DataFrame({"order_id": ["r"], "pool_id": ["p"], "start": [-2], "slots": [5], "gpus": [8]})
+    write_book(replace(book, tables={**book.tables, "links": links, "running": running}), tmp_path / "book")
+    assert (tmp_path / "book" / "running.parquet").exists()
+    problems = ProblemList()
+    read, _ = read_book(tmp_path / "book", problems)
+    assert read is not None, [p.say() for p in problems]
+    assert read.running.rows() == [("r", "p", -2, 5, 8, 0, None)]
+    assert read.links["gb_per_slot_micro"].to_list() == [1_500_000]
+
+
 def test_same_book_same_bytes_and_empty_tables_are_left_out() -> None:
     written = book_bytes(small_book())
     assert written == book_bytes(small_book())

@@ -110,11 +110,13 @@ def read_yaml(file: str, text: str) -> tuple[Marked | None, list[Problem]]:
     lines: dict[str, int] = {}
     problems: list[Problem] = []
     try:
-        node = _parser().compose(StringIO(text))
+        parser = _parser()
+        node = parser.compose(StringIO(text))
         if node is None:
             return Marked(file, None), []
         _walk(node, "", lines, problems, file)
-        value = _parser().load(text) if not problems else None
+        # From the nodes at hand: to parse the text once more would take as long again.
+        value = parser.constructor.construct_document(node) if not problems else None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1

@@ -1,92 +1,19 @@
-"""Why each order of a round can or cannot use each programme, for people."""
+"""Why each order of a round can or cannot use each programme, for people; worked out only for those who ask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from dujiang.core.text import Text
 from dujiang.policy.condition import Outcome
-from dujiang.policy.evaluate import Status, missing, not_met, standing_reason
-from dujiang.policy.programme import Condition, Programme
-
-Outcomes = NDArray[np.int8]
-
-
-def explain_orders(
-    programme: Programme,
-    standing: Status,
-    buyer: tuple[Sequence[Condition], Outcomes],
-    seller: tuple[Sequence[Condition], Outcomes],
-    exhausted: NDArray[np.bool_],
-) -> list[tuple[Status, Text]]:
-    """Explain one programme to all orders.
-
-    Parameters
-    ----------
-    programme, standing : the programme and what it can do on the day of the round
-    buyer : conditions of the buyer's side and their outcomes, shape (conditions, J)
-    seller : conditions of the seller's side and their outcomes, shape (conditions, P)
-    exhausted : (J,), whether too little is left for the order's enterprise
-
-    Returns
-    -------
-    J pairs of status and sentence. An order is eligible if it is in at least one pool; if it is in none, a condition of
-    its own that is not met comes first, then one of the pools', then the facts that are missing
-    """
-    orders = exhausted.shape[0]
-    if standing is not Status.OK:
-        return [(standing, standing_reason(programme, standing))] * orders
-    if orders == 0:
-        return []
-    sold = _seller_case(*seller)
-    conditions, outcomes = buyer
-    # Few combinations of outcomes occur among many orders: explain each once.
-    patterns, which = np.unique(np.vstack([outcomes, exhausted.astype(np.int8)]), axis=1, return_inverse=True)
-    said = [_explain(programme, conditions, column[:-1], bool(column[-1]), sold) for column in patterns.T]
-    return [said[i] for i in which.reshape(-1).tolist()]
-
-
-def _seller_case(conditions: Sequence[Condition], outcomes: Outcomes) -> tuple[Outcome, Condition | None, list[str]]:
-    """Return the best outcome over the pools, a condition that none of them meets, and the facts that are missing."""
-    if outcomes.shape[1] == 0 or not conditions:
-        return Outcome.MET, None, []
-    refused = np.any(outcomes == Outcome.NOT_MET, axis=0)
-    unknown = np.any(outcomes == Outcome.UNKNOWN, axis=0)
-    if np.any(~refused & ~unknown):
-        return Outcome.MET, None, []
-    if np.all(refused):
-        first = int(np.argmax(np.any(outcomes == Outcome.NOT_MET, axis=1)))
-        return Outcome.NOT_MET, conditions[first], []
-    open_pools = outcomes[:, ~refused]
-    named = [c.fact for c, row in zip(conditions, open_pools, strict=True) if np.any(row == Outcome.UNKNOWN)]
-    return Outcome.UNKNOWN, None, named
-
-
-def _explain(
-    programme: Programme,
-    conditions: Sequence[Condition],
-    outcomes: Outcomes,
-    exhausted: bool,
-    sold: tuple[Outcome, Condition | None, list[str]],
-) -> tuple[Status, Text]:
-    """Explain one combination of outcomes."""
-    best, refusing, unknown_of_pools = sold
-    unmet = next((c for c, o in zip(conditions, outcomes, strict=True) if o == Outcome.NOT_MET), refusing)
-    unknown = [c.fact for c, o in zip(conditions, outcomes, strict=True) if o == Outcome.UNKNOWN] + unknown_of_pools
-    if unmet is not None:
-        reason = not_met(unmet)
-        return Status.INELIGIBLE, _joined(reason, missing(dict.fromkeys(unknown))) if unknown else reason
-    if unknown or best is Outcome.UNKNOWN:
-        return Status.UNKNOWN, missing(dict.fromkeys(unknown))
-    status = Status.EXHAUSTED if exhausted else Status.OK
-    return status, standing_reason(programme, status)
-
-
-def _joined(first: Text, second: Text) -> Text:
-    return Text(f"{first.en}; {second.en}", f"{first.zh}；{second.zh}")
-
+from dujiang.policy.evaluate import NO_RATE, Status, missing, not_met, standing_reason
+from dujiang.policy.facts import is_seller_side
+from dujiang.policy.holding import FREE
+from dujiang.policy.offer import Offer, RoundOffers
+from dujiang.policy.programme import Asked, ConditionGroup, How, Programme, leaves
+from dujiang.policy.questions import Kinds
+from dujiang.registry.book import Book
 
 STATUS_SCHEMA: dict[str, pl.DataType] = {
     "order_id": pl.String(),
@@ -98,13 +25,104 @@ STATUS_SCHEMA: dict[str, pl.DataType] = {
 """`status` as in `Status`; `detail` names the first condition that is not met and the facts that are missing."""
 
 
-def status_frame(
-    order_ids: Sequence[str], programme_ids: Sequence[str], said: Sequence[Sequence[tuple[Status, Text]]]
+def voucher_status(
+    book: Book, programmes: Sequence[Programme], budgets: Mapping[str, int | None], *, domestic: Mapping[str, bool]
 ) -> pl.DataFrame:
-    """Put explanations (K programmes of J orders each) into one table, in the order of orders, then programmes."""
-    rows = [
-        (order, programme, str(said[k][j][0]), *said[k][j][1])
-        for j, order in enumerate(order_ids)
-        for k, programme in enumerate(programme_ids)
-    ]
-    return pl.DataFrame(rows, schema=STATUS_SCHEMA, orient="row")
+    """Explain every programme of a round to every order; parameters are those of `terms.voucher_terms`.
+
+    Returns
+    -------
+    `STATUS_SCHEMA`, one row per order and programme, in the order of the book's orders, then of programme ids. An order
+    is eligible if it is in at least one pool; if it is in none, a condition of its own that is not met comes first,
+    then one of the pools', then the facts that are missing
+    """
+    offers = RoundOffers(book, programmes, budgets, domestic)
+    orders, count = offers.facts.orders, len(offers.programmes)
+    frames = [_programme_frame(book, offers, k) for k in range(count)]
+    if not frames:
+        return pl.DataFrame(schema=STATUS_SCHEMA)
+    by_order = np.arange(orders * count, dtype=np.uint32).reshape(count, orders).T.reshape(-1)
+    return pl.concat(frames)[by_order]
+
+
+def _programme_frame(book: Book, offers: RoundOffers, k: int) -> pl.DataFrame:
+    """Explain one programme to all orders."""
+    offer = offers.offers[k]
+    least = max(1, int(offers.minimum[k]))
+    exhausted = offers.room(k, offers.cap_left(k)) < least
+    against = offers.against[offers.facts.enterprise_row, k]
+    # Few combinations occur among many orders: explain each once.
+    kind_of = offer.questions.orders.of_row
+    cases = Kinds.of_all(
+        (
+            (kind_of, offer.questions.shape[0]),
+            (exhausted.astype(np.int8), 2),
+            (against - FREE, len(offers.held_ids) + 1),
+        ),
+        offers.facts.orders,
+    )
+    said = []
+    for row in cases.first.tolist():
+        held = None if against[row] == FREE else offers.held_ids[against[row]]
+        said.append(_explain(offer, int(kind_of[row]), bool(exhausted[row]), held))
+    table = pl.DataFrame(
+        [(offer.programme.id, str(status), text.en, text.zh) for status, text in said],
+        schema={name: dtype for name, dtype in STATUS_SCHEMA.items() if name != "order_id"},
+        orient="row",
+    )
+    return table[cases.of_row].select(book.orders["order_id"], pl.all())
+
+
+def _explain(offer: Offer, kind: int, exhausted: bool, held: str | None) -> tuple[Status, Text]:
+    """Explain a programme to one kind of order."""
+    if offer.status is not Status.OK:
+        return offer.status, offer.reason
+    unmet, unknown = _conditions_case(offer, kind)
+    if unmet is not None:
+        reason = NO_RATE if unmet is offer.some_case else not_met(unmet)
+        return Status.INELIGIBLE, _joined(reason, missing(unknown)) if unknown else reason
+    if unknown:
+        return Status.UNKNOWN, missing(unknown)
+    if held is not None:
+        return Status.INELIGIBLE, _ruled_out(held)
+    status = Status.EXHAUSTED if exhausted else Status.OK
+    return status, standing_reason(offer.programme, status)
+
+
+def _conditions_case(offer: Offer, kind: int) -> tuple[Asked | None, list[str]]:
+    """Return the condition that leaves one kind of order without any pool, if there is one, and the missing facts."""
+    own: list[Asked] = []
+    sold: list[Asked] = []
+    for condition in offer.asked:
+        (sold if any(is_seller_side(c.fact) for c in leaves((condition,))) else own).append(condition)
+    outcomes = {c: np.broadcast_to(offer.questions.outcome(c), offer.questions.shape)[kind] for c in sold}
+    of_own = {c: int(offer.questions.outcome(c)[kind, 0]) for c in own}
+    refused = np.zeros(offer.questions.shape[1], dtype=np.bool_)
+    open_ = ~refused
+    for outcome in outcomes.values():
+        refused |= outcome == Outcome.NOT_MET
+        open_ &= outcome == Outcome.MET
+    unmet = next((c for c in own if of_own[c] == Outcome.NOT_MET), None)
+    if unmet is None and refused.size and refused.all():
+        unmet = next(c for c in sold if np.any(outcomes[c] == Outcome.NOT_MET))
+    unmet = None if unmet is None else _first_unmet(offer, unmet, kind)
+    unknown = [fact for c in own for fact in offer.questions.unknown_facts(c, kind, np.array([True]))]
+    if not open_.any():
+        unknown += [fact for c in sold for fact in offer.questions.unknown_facts(c, kind, ~refused)]
+    return unmet, list(dict.fromkeys(unknown))
+
+
+def _first_unmet(offer: Offer, item: Asked, kind: int) -> Asked:
+    """Return what to name of a condition that is not met: of a group whose members all have to be met, the first."""
+    while isinstance(item, ConditionGroup) and item.how is How.ALL:
+        outcomes = [np.broadcast_to(offer.questions.outcome(m), offer.questions.shape)[kind] for m in item.members]
+        item = next(m for m, o in zip(item.members, outcomes, strict=True) if np.any(o == Outcome.NOT_MET))
+    return item
+
+
+def _ruled_out(held: str) -> Text:
+    return Text(f"the enterprise holds {held}, and the two rule each other out", f"该企业已用 {held}，二者不可并用")
+
+
+def _joined(first: Text, second: Text) -> Text:
+    return Text(f"{first.en}; {second.en}", f"{first.zh}；{second.zh}")

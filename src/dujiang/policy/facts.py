@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,17 +38,17 @@ def is_seller_side(fact: str) -> bool:
     return fact in SELLER_COLUMNS or fact == DOMESTIC
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """One fact over all orders, or over all pools."""
 
-    codes: NDArray[np.intp]
+    codes: NDArray[np.int32]
     """Index into `values`, one per row."""
-    values: tuple[object, ...]
-    """The distinct values; None: nobody stated it."""
+    values: tuple[Fact | None, ...]
+    """What was stated, each of it at most once by the same source; None: nobody stated it."""
 
     def map(self, judge: Callable[[object], int]) -> NDArray[np.int8]:
-        """Apply a function to each distinct value once, and spread the results over the rows."""
+        """Apply a function to each of the values once, and spread the results over the rows."""
         return np.array([judge(value) for value in self.values], dtype=np.int8)[self.codes]
 
 
@@ -69,10 +68,8 @@ class RoundFacts:
         self._book = book
         self._domestic = domestic
         self._cache: dict[str, Column] = {}
-        buyers = book.enterprises.select(pl.all().name.prefix("enterprise."))
-        self._orders = book.orders.join(
-            buyers, left_on="enterprise_id", right_on="enterprise.enterprise_id", how="left", maintain_order="left"
-        )
+        self.enterprise_row = _rows_of(book.orders["enterprise_id"], book.enterprises["enterprise_id"])
+        """(J,), row of `book.enterprises`."""
         centres = book.centres.select(pl.all().name.prefix("centre."))
         self._pools = book.pools.join(
             centres, left_on="centre_id", right_on="centre.centre_id", how="left", maintain_order="left"
@@ -81,18 +78,17 @@ class RoundFacts:
     @property
     def orders(self) -> int:
         """Number of orders."""
-        return self._orders.height
+        return self._book.orders.height
 
     @property
     def pools(self) -> int:
         """Number of pools."""
-        return self._pools.height
+        return self._book.pools.height
 
     def column(self, fact: str) -> Column:
         """Return one fact over all pools if it is the seller's, else over all orders."""
         if fact not in self._cache:
-            rows = self._seller(fact) if is_seller_side(fact) else self._buyer(fact)
-            self._cache[fact] = _coded(rows)
+            self._cache[fact] = self._seller(fact) if is_seller_side(fact) else self._buyer(fact)
         return self._cache[fact]
 
     def of(self, order: int, pool: int, names: Sequence[str]) -> dict[str, Fact]:
@@ -105,26 +101,29 @@ class RoundFacts:
                 found[name] = value
         return found
 
-    def _buyer(self, fact: str) -> list[object]:
-        height = self._orders.height
+    def _buyer(self, fact: str) -> Column:
         if fact == "good":
-            return [GOOD] * height
+            return self._of_all(GOOD)
         if fact == "date":
-            return [self._book.day] * height
-        own = _cells(self._orders, fact) if fact in ORDER_FACTS else [None] * height
-        return self._completed(fact, own, _cells(self._orders, f"enterprise.{fact}"))
+            return self._of_all(self._book.day)
+        layers = [self._of_all(self._declared(fact))]
+        firms = _stated(self._book.enterprises, fact)
+        if firms is not None:
+            layers.insert(0, Column(firms.codes[self.enterprise_row], firms.values))
+        if fact in ORDER_FACTS and fact in self._book.orders.columns:
+            layers.insert(0, _coded(self._book.orders[fact]))
+        return _first_known(layers)
 
-    def _seller(self, fact: str) -> list[object]:
+    def _of_all(self, value: Fact | None) -> Column:
+        return Column(np.zeros(self.orders, dtype=np.int32), (value,))
+
+    def _seller(self, fact: str) -> Column:
         if fact == DOMESTIC:
-            return [self._domestic.get(name) for name in self._pools["accelerator"].to_list()]
-        return self._pools[SELLER_COLUMNS[fact]].to_list()
+            known = [self._domestic.get(name) for name in self._pools["accelerator"].to_list()]
+            return _coded(pl.Series(known, dtype=pl.Boolean))
+        return _coded(self._pools[SELLER_COLUMNS[fact]])
 
-    def _completed(self, fact: str, *layers: Sequence[object]) -> list[object]:
-        """Take each row from the first layer that knows it, else what the book or the round says of all."""
-        default = self._declared(fact)
-        return [next((value for value in row if value is not None), default) for row in zip(*layers, strict=True)]
-
-    def _declared(self, fact: str) -> object:
+    def _declared(self, fact: str) -> Fact | None:
         """Return what the book, or else the round, says of every order."""
         declared = self._book.facts
         if fact in declared:
@@ -133,14 +132,33 @@ class RoundFacts:
         return ROUND_DEFAULTS.get(fact) if in_cny is None else _micro(declared.get(in_cny))
 
 
-def _cells(frame: pl.DataFrame, name: str) -> list[object]:
+def _rows_of(names: pl.Series, keys: pl.Series) -> NDArray[np.int32]:
+    """Return the row in `keys`, which hold each name once, of every one of `names`."""
+    table = keys.rename("key").to_frame().with_row_index("row")
+    found = names.rename("key").to_frame().join(table, on="key", how="left", maintain_order="left")["row"]
+    return found.to_numpy().astype(np.int32)
+
+
+def _first_known(layers: Sequence[Column]) -> Column:
+    """Take each row from the first layer that knows it; the last has one value for all rows."""
+    codes = layers[-1].codes
+    values = layers[-1].values
+    for layer in reversed(layers[:-1]):
+        known = np.array([value is not None for value in layer.values], dtype=np.bool_)
+        codes = np.where(known[layer.codes], layer.codes + len(values), codes).astype(np.int32)
+        values = (*values, *layer.values)
+    return Column(codes, values)
+
+
+def _stated(frame: pl.DataFrame, name: str) -> Column | None:
     """Return a column's cells, None where there is none; a further column in yuan is turned into micro-yuan."""
     if name in frame.columns:
-        return [None if _is_empty(value) else value for value in frame[name].to_list()]
+        return _coded(frame[name])
     in_cny = _in_cny(name)
-    if in_cny is not None and in_cny in frame.columns:
-        return [_micro(value) for value in frame[in_cny].to_list()]
-    return [None] * frame.height
+    if in_cny is None or in_cny not in frame.columns:
+        return None
+    column = _coded(frame[in_cny])
+    return Column(column.codes, tuple(_micro(value) for value in column.values))
 
 
 def _is_empty(value: object) -> bool:
@@ -163,11 +181,24 @@ def _micro(value: object) -> int | None:
     return micro_from_float(value) if math.isfinite(value) else None
 
 
-def _coded(rows: Sequence[object]) -> Column:
-    """Number the distinct values; True and 1 are told apart, and what cannot be compared is unknown."""
-    index: dict[tuple[type, Any], int] = {}
-    codes = np.empty(len(rows), dtype=np.intp)
-    for i, value in enumerate(rows):
-        known = value if isinstance(value, bool | int | float | str | date) else None
-        codes[i] = index.setdefault((type(known), known), len(index))
-    return Column(codes, tuple(value for _, value in index))
+def _coded(cells: pl.Series) -> Column:
+    """Number the distinct cells; what is empty or of a type that no condition compares is unknown."""
+    if isinstance(cells.dtype, pl.Categorical | pl.Enum):
+        cells = cells.cast(pl.String)
+    if not (cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.String, pl.Date, pl.Datetime)):
+        return Column(np.zeros(cells.len(), dtype=np.int32), (None,))
+    distinct = cells.rename("cell").unique(maintain_order=True)
+    if distinct.len() == 1:
+        codes = np.zeros(cells.len(), dtype=np.int32)
+    else:
+        table = distinct.to_frame().with_row_index("code")
+        rows = cells.rename("cell").to_frame()
+        coded = rows.join(table, on="cell", how="left", maintain_order="left", nulls_equal=True)["code"]
+        codes = coded.to_numpy().astype(np.int32)
+    values = distinct.to_list()
+    plain = cells.dtype.is_integer() or cells.dtype == pl.Date  # nothing in them is empty but null
+    return Column(codes, tuple(values if plain else map(_known, values)))
+
+
+def _known(value: object) -> Fact | None:
+    return value if isinstance(value, bool | int | float | str | date) and not _is_empty(value) else None

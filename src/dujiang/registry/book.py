@@ -34,6 +34,18 @@ class ProgrammeUse:
     """Budget for this round instead of the programme's own, micro-yuan; None: the programme's own."""
 
 
+RUNNING_SCHEMA: dict[str, pl.DataType] = {
+    "order_id": pl.String(),
+    "pool_id": pl.String(),
+    "start": pl.Int64(),
+    "slots": pl.Int64(),
+    "gpus": pl.Int64(),
+    "data_gb_micro": pl.Int64(),
+    "origin_region": pl.String(),
+}
+"""Awards of earlier rounds that are not over yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Book:
     """A checked book.
@@ -56,13 +68,16 @@ class Book:
     capacity: pl.DataFrame
     """Exceptions to a pool's gpus and ask; rows by (pool_id, slot)."""
     links: pl.DataFrame
-    """Rows by (origin_region, region). Within one region no row is needed: 0 and 0."""
+    """Rows by (origin_region, region). Within one region no row is needed: 0, 0 and no limit."""
     enterprises: pl.DataFrame
     """Rows by enterprise_id; further columns of the file are kept as they are."""
     orders: pl.DataFrame
     """Rows by (submitted, order_id), a missing time stamp last."""
     claims: pl.DataFrame
     """Rows by (enterprise_id, programme_id, period)."""
+    running: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RUNNING_SCHEMA))
+    """Rows by order_id: awards of earlier rounds, which keep their capacity (design 4.9). With all of them, and with
+    the data that they start to move in a slot of the round, no pool and no link is above what it offers."""
     objective: Objective = field(default_factory=Objective)
     use: tuple[ProgrammeUse, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)

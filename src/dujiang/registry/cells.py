@@ -21,8 +21,12 @@ _MICRO = r"^[+-]?[0-9]{1,12}(\.[0-9]{1,6}0*)?$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _UNSEEN = r"\p{C}"
 """Control, format and unassigned characters: two names that differ only in those look the same and are not."""
+_ID_MAX = 200
+"""Longest id, characters."""
 _WHOLE_MAX = 10**12
 """Whole numbers of a micro column stay below this, as those with decimals do."""
+_SAMPLE = 4096
+"""Rows at the head of a column that tell whether its texts repeat."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICKS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of a time stamp in one second."""
@@ -87,11 +91,30 @@ def _name(cells: pl.Series) -> pl.Series | None:
     return None if text is None else _where(~text.str.contains(_UNSEEN), text)
 
 
+def _once(cells: pl.Series, parse: Callable[[pl.Series], pl.Series | None]) -> pl.Series | None:
+    """Parse each text once where many rows hold the same few: lists and days are asked for again and again."""
+    if cells.dtype != pl.String or cells.head(_SAMPLE).n_unique() > _SAMPLE // 2:
+        return parse(cells)
+    distinct = cells.rename("cell").unique(maintain_order=True)
+    if 4 * distinct.len() > cells.len():
+        return parse(cells)
+    parsed = parse(distinct)
+    return None if parsed is None else parsed.gather(numbered(cells, distinct))
+
+
+def numbered(cells: pl.Series, distinct: pl.Series) -> pl.Series:
+    """Return the place of every cell among the distinct ones."""
+    table = distinct.rename("cell").to_frame().with_row_index("code")
+    rows = cells.rename("cell").to_frame()
+    return rows.join(table, on="cell", how="left", maintain_order="left", nulls_equal=True)["code"]
+
+
 def _id(cells: pl.Series) -> pl.Series | None:
     text = _as_text(cells)
     if text is None:
         return None
-    return _where(text.str.contains(r"^[^\p{C}]{1,200}$"), text)
+    # A bounded repetition of a class of thousands of characters makes the expression a hundred times slower.
+    return _where(~text.str.contains(_UNSEEN) & text.str.len_chars().is_between(1, _ID_MAX), text)
 
 
 def _list(cells: pl.Series) -> pl.Series | None:
@@ -221,6 +244,8 @@ _PARSERS: dict[str, Callable[[pl.Series], pl.Series | None]] = {
     "date": _date,
     "bool": _bool,
 }
+_REPEATED = frozenset({"list", "instant", "date", "bool"})
+"""Types that take longer to parse than to look for repetitions."""
 
 
 def parse_cells(table: RawTable, column: Column, problems: ProblemList) -> pl.Series:
@@ -237,32 +262,32 @@ def parse_cells(table: RawTable, column: Column, problems: ProblemList) -> pl.Se
     Series named `column.stored`, one value per row; null where the cell is empty or bad (defaults filled in)
     """
     dtype = DTYPES[column.type]
-    if column.column not in table.frame.columns:
-        return _filled(pl.Series(column.stored, [None] * table.frame.height, dtype=dtype), column)
     cells = table.frame[column.column]
-    parsed = _PARSERS[column.type](cells)
+    parser = _PARSERS[column.type]
+    parsed = _once(cells, parser) if column.type in _REPEATED else parser(cells)
     if parsed is None:
         problems.add(
             Problem("bad-type", table.file, None, column.column, f"a column of {cells.dtype}", EXPECTED[column.type])
         )
-        return _filled(pl.Series(column.stored, [None] * table.frame.height, dtype=dtype), column)
+        return _filled(pl.Series(column.stored, [], dtype=dtype).extend_constant(None, cells.len()), column)
+    if parsed.null_count():
+        _check_nulls(table, column, cells, parsed, problems)
+    _check_range(table, column, cells, parsed, problems)
+    return _filled(parsed.cast(dtype).alias(column.stored), column)
+
+
+def _check_nulls(table: RawTable, column: Column, cells: pl.Series, parsed: pl.Series, problems: ProblemList) -> None:
+    """Tell cells that are bad from those that are empty, which only a required column minds."""
     written = cells.is_not_null()
     if cells.dtype == pl.String:
         written &= cells.str.strip_chars() != ""
-    empty = parsed.is_null()
-    for index in (written & empty).arg_true():
-        problems.add(
-            Problem(
-                "bad-type", table.file, table.row(index), column.column, found_in(cells, index), EXPECTED[column.type]
-            )
-        )
+    expected = EXPECTED[column.type]
+    for index in (written & parsed.is_null()).arg_true():
+        found = found_in(cells, index)
+        problems.add(Problem("bad-type", table.file, table.row(index), column.column, found, expected))
     if column.required:
         for index in (~written).arg_true():
-            problems.add(
-                Problem("missing-value", table.file, table.row(index), column.column, "nothing", EXPECTED[column.type])
-            )
-    _check_range(table, column, cells, parsed, problems)
-    return _filled(parsed.cast(dtype).alias(column.stored), column)
+            problems.add(Problem("missing-value", table.file, table.row(index), column.column, "nothing", expected))
 
 
 def _bound(column: Column, text: str) -> int | float:
@@ -288,12 +313,19 @@ def _check_range(table: RawTable, column: Column, cells: pl.Series, parsed: pl.S
             )
 
 
-def _filled(parsed: pl.Series, column: Column) -> pl.Series:
-    if column.default is not None:
-        value: Any = column.default
-        if column.type in ("micro", "money", "int", "float"):
-            value = _bound(column, column.default)
-        parsed = parsed.fill_null(value)
+def absent_cell(column: Column) -> pl.Expr:
+    """Return what stands in every row of a column that a file lacks: its default, or nothing."""
+    return pl.lit(_default(column), dtype=DTYPES[column.type])
+
+
+def _default(column: Column) -> Any:
     if column.type == "list":
-        parsed = parsed.fill_null(pl.lit([], dtype=pl.List(pl.String)))
-    return parsed
+        return []
+    if column.default is not None and column.type in ("micro", "money", "int", "float"):
+        return _bound(column, column.default)
+    return column.default
+
+
+def _filled(parsed: pl.Series, column: Column) -> pl.Series:
+    default = _default(column)
+    return parsed if default is None else parsed.fill_null(pl.lit(default, dtype=DTYPES[column.type]))

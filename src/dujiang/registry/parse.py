@@ -8,10 +8,11 @@ from dujiang.core.money import MAX_UCNY, MICRO, cny
 from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.registry.book import Book
-from dujiang.registry.cells import EXPECTED, found_in, on_calendar, parse_cells
+from dujiang.registry.cells import EXPECTED, absent_cell, found_in, on_calendar, parse_cells
 from dujiang.registry.columns import Column, book_columns
 from dujiang.registry.header import Header, did_you_mean, parse_header
 from dujiang.registry.raw import RawBook, RawTable
+from dujiang.registry.running import in_range, over_use
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "centres": ("centre_id",),
@@ -21,13 +22,20 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "enterprises": ("enterprise_id",),
     "orders": ("order_id",),
     "claims": ("enterprise_id", "programme_id", "period"),
+    "running": ("order_id",),
 }
+SORTED: Mapping[str, tuple[str, ...]] = {"orders": ("submitted", "order_id")}
+"""Order of rows where it is not that of the key; an empty cell comes last."""
 REQUIRED = ("centres", "pools", "enterprises", "orders")
 OPEN = frozenset({"enterprises"})
 """Tables that may have further columns: facts for a programme's conditions."""
 
+_GROWING = frozenset({"orders", "running"})
+"""Tables so large that their cells are let go as soon as they are parsed."""
 _WINDOW_MAX = 1_000_000
 """Longest window that the columns' ranges allow, slots."""
+_COLUMNS_AT_ONCE = 4
+_LEAVE_OUT = Text("leave the row out", "请删除此行")
 _INDEX = "\x00row"
 """Row of the file; a name that CSV cannot hold, and that is left out of parquet."""
 
@@ -64,13 +72,28 @@ def _parse_table(name: str, raw: RawBook, problems: ProblemList) -> pl.DataFrame
         table = RawTable(f"{name}.csv", "csv", pl.DataFrame(), [])
     else:
         problems.extend(_columns_problems(table, columns, name in OPEN))
-    series = [parse_cells(table, column, problems) for column in columns]
+    frame = _parse_columns(table, columns, problems)
     if name in OPEN:
         known = {c.column for c in columns} | {c.stored for c in columns} | {_INDEX}
-        series += [_further(table, c, problems) for c in table.frame.columns if c not in known]
-    frame = pl.DataFrame(series).with_row_index(_INDEX)
+        frame = frame.with_columns(_further(table, c, problems) for c in table.frame.columns if c not in known)
     _check_duplicates(name, table, frame, problems)
     return frame
+
+
+def _parse_columns(table: RawTable, columns: tuple[Column, ...], problems: ProblemList) -> pl.DataFrame:
+    """Parse all columns that the manual knows; those of demand are taken out of the table one by one on the way."""
+    rows = table.frame.height
+    parsed: list[pl.Series] = []
+    for column in columns:
+        if column.column in table.frame.columns:
+            parsed.append(parse_cells(table, column, problems))
+            if column.table in _GROWING:
+                table.frame.drop_in_place(column.column)
+    there = {series.name for series in parsed}
+    # A column that the file lacks is one cell, not a row of them for each order.
+    lacking = [absent_cell(column).alias(column.stored) for column in columns if column.stored not in there]
+    frame = pl.DataFrame({_INDEX: pl.int_range(rows, dtype=pl.UInt32, eager=True)}).with_columns(*parsed, *lacking)
+    return frame.select(_INDEX, *(column.stored for column in columns))
 
 
 def _further(table: RawTable, name: str, problems: ProblemList) -> pl.Series:
@@ -87,12 +110,22 @@ def _further(table: RawTable, name: str, problems: ProblemList) -> pl.Series:
 def _check_duplicates(name: str, table: RawTable, frame: pl.DataFrame, problems: ProblemList) -> None:
     key = list(KEYS[name])
     full = frame.select(_INDEX, *key).drop_nulls()
-    again = full.with_columns(pl.col(_INDEX).first().over(key).alias("first")).filter(pl.col("first") < pl.col(_INDEX))
-    for index, *values, first in again.iter_rows():
-        where = table.row(first)
+    first = full.filter(_first_of(full.select(key)))
+    if first.height == full.height:
+        return
+    again = full.join(first.rename({_INDEX: "first"}), on=key, maintain_order="left").filter(
+        pl.col("first") < pl.col(_INDEX)
+    )
+    for index, *values, earlier in again.iter_rows():
+        where = table.row(earlier)
         expected = Text(f"an id used once (first in row {where})", f"不重复的编号（首次出现在第 {where} 行）")
         found = shown(", ".join(str(value) for value in values))
         problems.add(Problem("duplicate", table.file, table.row(index), key[0], found, expected))
+
+
+def _first_of(keys: pl.DataFrame) -> pl.Series:
+    """Return whether a row's key is not that of an earlier row."""
+    return keys.to_series().is_first_distinct() if keys.width == 1 else keys.to_struct().is_first_distinct()
 
 
 class _Checker:
@@ -114,6 +147,22 @@ class _Checker:
             column = next((c.column for c in book_columns()[table] if c.stored == field), field)
             self.problems.add(Problem(code, source.file, source.row(index), column, shown(found), expected, fix))
 
+    def running(self) -> None:
+        """Awards of earlier rounds are not asked for again, have not ended, and are within what is offered."""
+        running = self.frames["running"]
+        again = self.frames["orders"].join(running.select("order_id").drop_nulls(), on="order_id", how="semi")
+        expected = Text("an order that is not in running", "不在 running 中的订单")
+        self._report("orders", again, "order_id", "already-running", expected)
+        ended = in_range(running).filter(pl.col("start") + pl.col("slots") <= 0)
+        expected = Text("enough slots to reach into the round", "延续至本轮之内的时段数")
+        self._report("running", ended, "slots", "already-ended", expected, _LEAVE_OUT)
+        source = self.raw.tables.get("running")
+        if source is not None and self.header.slots:
+            for use in over_use(self.frames, self.header.slots):
+                self.problems.add(
+                    Problem("over-use", source.file, source.row(use.row), use.field, use.found, use.expected)
+                )
+
     def references(self) -> None:
         """Ids that point to another table exist there."""
         pointers = [
@@ -122,6 +171,7 @@ class _Checker:
             ("orders", "enterprise_id", "enterprises", "enterprise_id"),
             ("orders", "origin_centre", "centres", "centre_id"),
             ("claims", "enterprise_id", "enterprises", "enterprise_id"),
+            ("running", "pool_id", "pools", "pool_id"),
         ]
         for table, field, target, key in pointers:
             if target not in self.raw.tables:
@@ -174,8 +224,9 @@ class _Checker:
         """Data and round-trip time need a place that they are counted from."""
         orders = self.frames["orders"]
         known = Text("an origin_region in the same row", "同一行填写 origin_region")
-        data = orders.filter((pl.col("data_gb_micro") > 0) & pl.col("origin_region").is_null())
-        self._report("orders", data, "data_gb_micro", "missing-origin", known)
+        for table in ("orders", "running"):
+            data = self.frames[table].filter((pl.col("data_gb_micro") > 0) & pl.col("origin_region").is_null())
+            self._report(table, data, "data_gb_micro", "missing-origin", known)
         rtt = orders.filter(pl.col("rtt_ms_max").is_not_null() & pl.col("origin_region").is_null())
         self._report("orders", rtt, "rtt_ms_max", "missing-origin", known)
         links = self.frames["links"]
@@ -190,10 +241,13 @@ class _Checker:
             )
             self._report("orders", dear, "data_gb_micro", "out-of-range", expected)
         inside = links.filter(
-            (pl.col("origin_region") == pl.col("region")) & ((pl.col("ucny_per_gb") != 0) | (pl.col("rtt_ms") != 0))
+            (pl.col("origin_region") == pl.col("region"))
+            & ((pl.col("ucny_per_gb") != 0) | (pl.col("rtt_ms") != 0) | pl.col("gb_per_slot_micro").is_not_null())
         )
-        expected = Text("no cost and no round-trip time within one region", "同一区域内费用与时延均为 0")
-        self._report("links", inside, "region", "link-to-itself", expected, Text("leave the row out", "请删除此行"))
+        expected = Text(
+            "no cost, no round-trip time and no limit within one region", "同一区域内费用与时延均为 0，且无传输上限"
+        )
+        self._report("links", inside, "region", "link-to-itself", expected, _LEAVE_OUT)
 
     def carbon(self) -> None:
         """A carbon price needs the carbon of every pool."""
@@ -216,12 +270,26 @@ class _Checker:
         return unknown.filter(empty | (cells.str.strip_chars() == "") if cells.dtype == pl.String else empty)
 
 
+def in_order(frame: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return a parsed table in canonical order, a few columns at a time: both orders of all of them need much room."""
+    order = frame.select(*key).with_row_index(_INDEX).sort(key, nulls_last=True)[_INDEX]
+    frame.drop_in_place(_INDEX)
+    names = frame.columns
+    parts = []
+    for first in range(0, len(names), _COLUMNS_AT_ONCE):
+        some = names[first : first + _COLUMNS_AT_ONCE]
+        parts.append(frame.select(some)[order])
+        for name in some:
+            frame.drop_in_place(name)
+    return pl.concat(parts, how="horizontal")
+
+
 def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:
     """Check a raw book and turn it into exact columns.
 
     Parameters
     ----------
-    raw : the book as read
+    raw : the book as read; columns of its large tables are taken out as they are parsed, to make room
     problems : takes every problem found; may already hold those of reading the files
 
     Returns
@@ -235,10 +303,10 @@ def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:
     checker.windows()
     checker.origins()
     checker.carbon()
+    checker.running()
     if problems:
         return None
-    tables = {name: frame.drop(_INDEX).sort(KEYS[name]) for name, frame in frames.items()}
-    orders = tables["orders"].sort("submitted", "order_id", nulls_last=True)
+    tables = {name: in_order(frames.pop(name), SORTED.get(name, key)) for name, key in KEYS.items()}
     return Book(
         start=header.start,
         slots=header.slots,
@@ -252,6 +320,7 @@ def parse_book(raw: RawBook, problems: ProblemList) -> Book | None:
         capacity=tables["capacity"],
         links=tables["links"],
         enterprises=tables["enterprises"],
-        orders=orders,
+        orders=tables["orders"],
         claims=tables["claims"],
+        running=tables["running"],
     )

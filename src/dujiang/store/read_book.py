@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -214,7 +215,8 @@ def read_book(folder: Path, problems: ProblemList) -> tuple[Book | None, RawBook
 
     Returns
     -------
-    the book (None if there is any problem), and the raw book, whose programme texts the policy step parses
+    the book (None if there is any problem), and the raw book without its tables, whose programme texts the policy step
+    parses
     """
     raw = read_raw(folder, problems)
-    return parse_book(raw, problems), raw
+    return parse_book(raw, problems), replace(raw, tables={})

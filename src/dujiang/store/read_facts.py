@@ -1,14 +1,13 @@
 """Reads `firm.yaml` and `spend.yaml`: the facts of one enterprise and one purchase (design 7)."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from pathlib import Path
 
-from dujiang.core.marked import Marked, read_yaml
-from dujiang.core.problem import Problem, ProblemList
+from dujiang.core.marked import read_yaml
+from dujiang.core.problem import ProblemList
 from dujiang.core.text import Text
 from dujiang.policy.parse import stored_fact
-from dujiang.policy.reader import as_micro
+from dujiang.policy.stated import stored_value
 from dujiang.registry.book import Fact
 from dujiang.store.read_book import cannot_open, decode, read_bytes
 
@@ -37,23 +36,9 @@ def read_facts(path: Path, problems: ProblemList) -> dict[str, Fact]:
         return {}
     facts: dict[str, Fact] = {}
     for key, value in doc.value.items():
-        fact = _fact(doc, str(key), value)
-        if isinstance(fact, Problem):
-            problems.add(fact)
+        fact = None if value is None else stored_value(str(key), value)
+        if isinstance(fact, Text):
+            problems.add(doc.problem("bad-type", str(key), value, fact))
         elif fact is not None:
             facts[stored_fact(str(key))] = fact
     return facts
-
-
-def _fact(doc: Marked, key: str, value: object) -> Fact | Problem | None:
-    if value is None:
-        return None
-    if key.endswith("_cny"):
-        micro = as_micro(value)
-        if micro is None or micro < 0:
-            return doc.problem("bad-type", key, value, Text("an amount in yuan, not below 0", "不小于 0 的金额（元）"))
-        return micro
-    if isinstance(value, datetime) or not isinstance(value, bool | int | float | str | date):
-        expected = Text("true, false, a number, text or a date", "true、false、数、文本或日期")
-        return doc.problem("bad-type", key, value, expected)
-    return value

@@ -17,10 +17,12 @@ from dujiang.store.files import json_bytes, parquet_bytes, writing
 SUMMARY = "summary.json"
 _FORMAT = "dujiang."
 """How `format` in a summary of ours begins."""
+TABLES = ("awards", "vouchers", "prices", "link_prices", "rejections", "multipliers")
+"""Frames of an outcome, each in a parquet file of its name."""
 _OWN = frozenset(
     {
-        *(SUMMARY, "awards.parquet", "prices.parquet", "rejections.parquet", "multipliers.parquet", "facts.json"),
-        *("programmes", "report.html"),
+        *(SUMMARY, "facts.json", "programmes", "report.html"),
+        *(f"{table}.parquet" for table in TABLES),
         *("book", "isolated", "coupled"),  # of a demonstration
     }
 )
@@ -68,13 +70,8 @@ def outcome_files(
     domestic : what the round knew about accelerators, so that anybody can check conditions on them
     digest : SHA-256 of the book
     """
-    files = {
-        "awards.parquet": parquet_bytes(outcome.awards),
-        "prices.parquet": parquet_bytes(outcome.prices),
-        "rejections.parquet": parquet_bytes(outcome.rejections),
-        "multipliers.parquet": parquet_bytes(outcome.multipliers),
-        "facts.json": json_bytes({"domestic": dict(sorted(domestic.items()))}),
-    }
+    files = {f"{table}.parquet": parquet_bytes(getattr(outcome, table)) for table in TABLES}
+    files["facts.json"] = json_bytes({"domestic": dict(sorted(domestic.items()))})
     for programme, data in sorted(programmes.items()):
         files[f"programmes/{programme}.yaml"] = data
     files[SUMMARY] = json_bytes({**outcome.summary, "book_sha256": digest})
@@ -84,13 +81,7 @@ def outcome_files(
 def read_outcome(folder: Path) -> Outcome:
     """Read a result folder back."""
     summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    return Outcome(
-        awards=pl.read_parquet(folder / "awards.parquet"),
-        prices=pl.read_parquet(folder / "prices.parquet"),
-        rejections=pl.read_parquet(folder / "rejections.parquet"),
-        multipliers=pl.read_parquet(folder / "multipliers.parquet"),
-        summary=summary,
-    )
+    return Outcome(**{table: pl.read_parquet(folder / f"{table}.parquet") for table in TABLES}, summary=summary)
 
 
 def check_outside(book: Path, out: Path) -> None:
@@ -110,8 +101,13 @@ def check_outside(book: Path, out: Path) -> None:
         raise InputError([Problem("inside-book", name, None, None, "a place inside the book", expected, fix)])
 
 
-def check_target(folder: Path) -> None:
+def check_target(folder: Path, own: frozenset[str] = _OWN) -> None:
     """Refuse an output folder that holds somebody's files.
+
+    Parameters
+    ----------
+    folder : the target
+    own : names that an earlier result may have left there
 
     Raises
     ------
@@ -119,7 +115,7 @@ def check_target(folder: Path) -> None:
     OperationError : the target cannot be looked at
     """
     with writing(folder):
-        found = _stranger(folder)
+        found = _stranger(folder, own)
     if found is not None:
         raise InputError(
             [
@@ -136,7 +132,7 @@ def check_target(folder: Path) -> None:
         )
 
 
-def _stranger(folder: Path) -> str | None:
+def _stranger(folder: Path, own: frozenset[str]) -> str | None:
     """Return what would be lost if a result took the place of a folder; None if nothing would."""
     if not (folder.exists() or folder.is_symlink()):
         return None
@@ -145,7 +141,7 @@ def _stranger(folder: Path) -> str | None:
     names = {path.name for path in folder.iterdir()}
     if not names:
         return None
-    foreign = sorted(names - _OWN)
+    foreign = sorted(names - own)
     if foreign:
         return shown(foreign[0])
     return None if _is_ours(folder / SUMMARY) else f"no {SUMMARY} of an earlier result"

@@ -15,7 +15,7 @@ from dujiang.registry.columns import book_columns
 from dujiang.registry.parse import OPEN, REQUIRED
 from dujiang.store.files import parquet_bytes, replace_folder, writing
 
-_PARQUET = frozenset({"orders", "enterprises"})
+_PARQUET = frozenset({"orders", "enterprises", "running"})
 """Tables that grow with demand; the others are short and people edit them, so they are CSV."""
 
 
@@ -40,15 +40,20 @@ class BookFiles:
         assert set(REQUIRED) <= set(self.tables), set(REQUIRED) - set(self.tables)
 
 
-def book_bytes(files: BookFiles) -> dict[str, bytes]:
-    """Return the files of a book by name; the same book gives the same bytes."""
+def header_bytes(header: Mapping[str, object]) -> bytes:
+    """Return the document of `book.yaml` as a file."""
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     yaml.width = 118
-    header = BytesIO()
-    yaml.dump(dict(files.header), header)
-    written = {"book.yaml": header.getvalue()}
+    written = BytesIO()
+    yaml.dump(dict(header), written)
+    return written.getvalue()
+
+
+def book_bytes(files: BookFiles) -> dict[str, bytes]:
+    """Return the files of a book by name; the same book gives the same bytes."""
+    written = {"book.yaml": header_bytes(files.header)}
     for name, frame in sorted(files.tables.items()):
         if frame.is_empty() and name not in REQUIRED:
             continue
