@@ -5,12 +5,13 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.ready
 FOCUS := .venv-focus/.ready
+CPSAT := .venv-cpsat/.ready
 # One BLAS thread per process: our kernels and the test workers bring their own parallelism.
 export OPENBLAS_NUM_THREADS := 1
 # A city's network may have a certificate authority of its own: trust what the machine trusts.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench bench-clearing clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -41,6 +42,16 @@ $(FOCUS): $(UV) requirements/focus.txt
 	    rm -rf $(@D); echo "test: focus-validator could not be installed, its tests will be skipped"; \
 	fi
 
+# Only a peer of the clearing benchmark, which says so where it is missing.
+$(CPSAT): $(UV) requirements/cpsat.txt
+	@rm -rf $(@D); \
+	if $(UV) venv --quiet --python $(PYTHON) $(@D) && $(UV) pip sync --quiet --python $(@D)/bin/python \
+	    --require-hashes requirements/cpsat.txt; then \
+	    touch $@; \
+	else \
+	    rm -rf $(@D); echo "bench: CP-SAT could not be installed, the clearing is compared without it"; \
+	fi
+
 demo: setup  ## a realistic week for the eight hubs: clear, run, settle, report (NO_SERVE=1 ends without serving)
 	$(BIN)/dujiang demo --out build/demo $(if $(NO_SERVE),--no-serve)
 
@@ -55,5 +66,8 @@ lint: setup  ## formatting, lint rules and strict types
 bench: setup  ## speed and memory, each as a ratio against a named peer or bound
 	$(BIN)/python -m benchmarks.clearing
 
+bench-clearing: setup $(CPSAT)  ## the clearing alone: its goals, simple rules, HiGHS and CP-SAT, the pricing pass
+	$(BIN)/python -m benchmarks.clearing
+
 clean:  ## remove everything that the targets above made
-	rm -rf .venv .venv-focus .tools build .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-focus .venv-cpsat .tools build .mypy_cache .ruff_cache .hypothesis

@@ -7,3 +7,4 @@ COMMON="--quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 "$UV" pip compile $COMMON pyproject.toml requirements/dev.in -o requirements/lock.txt
 "$UV" pip compile $COMMON requirements/uv.in -o requirements/uv.txt
 "$UV" pip compile $COMMON requirements/focus.in -o requirements/focus.txt
+"$UV" pip compile $COMMON requirements/cpsat.in -o requirements/cpsat.txt

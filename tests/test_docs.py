@@ -21,7 +21,7 @@ import pytest
 from dujiang.cli.main import app
 from dujiang.market.outcome import AWARD_SCHEMA, MULTIPLIER_SCHEMA, PRICE_SCHEMA, REJECTION_SCHEMA, Reason
 from dujiang.metering.usage import USAGE_SCHEMA, UsageOutcome
-from dujiang.policy import parse
+from dujiang.policy import shape
 from dujiang.policy.programme import Op
 from dujiang.registry.columns import Column, book_columns
 from dujiang.reports.focus import FOCUS_COLUMNS
@@ -275,7 +275,7 @@ def test_the_book_tables_are_those_of_the_catalogue() -> None:
         ("multipliers.parquet", tuple(MULTIPLIER_SCHEMA)),
         ("usage.parquet", (*USAGE_SCHEMA, *UsageOutcome)),
         ("ledger.parquet", (*LEDGER_SCHEMA, *EntryKind)),
-        ("Programme files", (*parse._REQUIRED, *parse._OPTIONAL, *Op, *parse.GOODS)),
+        ("Programme files", (*shape.PROGRAMME.required, *shape.PROGRAMME.optional, *Op, *shape.GOODS)),
         ("Verification", tuple(RULES)),
     ],
 )

@@ -407,7 +407,7 @@ PROGRAMMES = [
     Mistake(
         "same id twice",
         lambda b: shutil.copy(b / VOUCHER, b / "programmes/zz.yaml"),
-        *("duplicate-id", "programmes/zz.yaml", None, "id", "'test-voucher'"),
+        *("overlapping-validity", "programmes/zz.yaml", 15, "valid", "'2025-01-01 - …'"),
     ),
 ]
 KINDS = {

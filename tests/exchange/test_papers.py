@@ -25,7 +25,7 @@ from dujiang.market.outcome import Coupling, Outcome
 from dujiang.metering.usage import Usage, metered
 from dujiang.reports.data import Settled
 from dujiang.settlement import account
-from dujiang.settlement.bill import reserved_net, reserved_voucher
+from dujiang.settlement.bill import reserved_net, reserved_vouchers
 from dujiang.settlement.postings import open_budget, open_cap, reserve, settle
 from dujiang.store.ledger import Ledger
 
@@ -122,9 +122,9 @@ def test_whatever_becomes_of_the_awards_all_papers_say_the_same(cleared, tmp_pat
         "posted_rounding": left.get(account.ROUNDING, 0),
     }
     # All that was set aside was paid, was released, or still waits for a reading.
-    aside = sum(reserved_net(a.award) + reserved_voucher(a.award) for a in cleared.awards)
+    aside = sum(reserved_net(a.award) + sum(reserved_vouchers(a.award)) for a in cleared.awards)
     waits = [a for a, (state, _) in zip(cleared.awards, ends, strict=True) if state == "unseen"]
-    waiting = sum(reserved_net(a.award) + reserved_voucher(a.award) for a in waits)
+    waiting = sum(reserved_net(a.award) + sum(reserved_vouchers(a.award)) for a in waits)
     assert aside == net + vouchers + said.voided_ucny + waiting
     assert -sum(ucny for name, ucny in left.items() if name.endswith(":Reserved")) == waiting
     _check_programmes(cleared, said, left, moved)
@@ -134,9 +134,9 @@ def test_whatever_becomes_of_the_awards_all_papers_say_the_same(cleared, tmp_pat
 def _check_programmes(cleared: Cleared, said: Settled, left: Mapping, moved: Mapping) -> None:
     assert [p.programme_id for p in said.programmes] == ["gz-voucher", "sz"]
     for p in said.programmes:
-        own = [a.award for a in cleared.awards if a.award.voucher and a.award.voucher.programme_id == p.programme_id]
+        own = [a.award for a in cleared.awards if [v.programme_id for v in a.award.vouchers] == [p.programme_id]]
         assert own
-        assert p.reserved_ucny == sum(reserved_voucher(award) for award in own)
+        assert p.reserved_ucny == sum(sum(reserved_vouchers(award)) for award in own)
         assert p.posted_ucny == moved["post", account.programme_reserved(p.programme_id)]
     gz, sz = said.programmes
     assert gz.left_ucny is None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import permutations
 from math import ceil
 from pathlib import Path
 from random import Random
@@ -15,10 +16,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from dujiang.core.money import MICRO
-from dujiang.market.arrays import BookArrays, effective_limit, share_floor_array
+from dujiang.market.arrays import BookArrays
+from dujiang.market.dual import Prices
 from dujiang.market.engine import Effort
 
-QUICK = Effort(passes=80, slice_passes=6, moves_per_order=15, moves_min=400, ruin=12)
+QUICK = Effort(passes=60, moves_per_order=15, moves_min=400, moves_max=100_000, ruin=12)
 """Enough for a handful of orders."""
 
 _PROGRAMME = """\
@@ -260,51 +262,104 @@ def random_book(rng: Random, *, orders: int = 12, programmes: int = 2, plain: bo
     return book
 
 
-def random_arrays(seed: int, *, orders: int = 8, pools: int = 3, slots: int = 9, programmes: int = 2) -> BookArrays:
-    """Draw consistent book arrays, some slots without capacity, some options closed."""
+def _random_options(rng: np.random.Generator, programmes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw parts and ceilings of options: none, every programme alone, and some sets of two and three."""
+    sets = [s for n in (2, 3) for s in permutations(range(programmes), n) if rng.random() < 0.4]
+    width = max([1, *map(len, sets)])
+    parts = np.full((1 + programmes + len(sets), width), -1, dtype=np.int32)
+    parts[1 : 1 + programmes, 0] = np.arange(programmes)
+    for row, chosen in enumerate(sets, start=1 + programmes):
+        parts[row, : len(chosen)] = chosen
+    ceiling = rng.choice([MICRO, MICRO, 600_000, 350_000], len(parts)).astype(np.int64)
+    ceiling[0] = MICRO
+    return parts, ceiling
+
+
+def random_arrays(
+    seed: int,
+    *,
+    orders: int = 8,
+    pools: int = 3,
+    slots: int = 9,
+    programmes: int = 2,
+    links: bool = True,
+    even: bool | None = None,
+) -> BookArrays:
+    """Draw consistent book arrays with every feature of the market in them.
+
+    `even`: capacity and ask are the same in all slots of a pool; None: by chance. Amounts are small enough for floats to
+    hold every sum exactly.
+    """
     rng = np.random.default_rng(seed)
-    options = programmes + 1
-    shape = (orders, pools)
-    duration = np.where(rng.random(shape) < 0.8, rng.integers(1, 5, shape), 0)
+    even = bool(rng.random() < 0.3) if even is None else even
+    width = 1 if even else slots
+    capacity = np.broadcast_to(rng.choice([0, 4, 8, 8, 12], (pools, width)), (pools, slots))
+    ask = np.broadcast_to(rng.integers(0, 4 * MICRO, (pools, width)), (pools, slots))
+    speeds = rng.choice([1.0, 0.6, 0.35], pools)
+    hours = rng.choice([0.5, 1.0, 1.3, 2.0, 3.0], orders)
+    shapes, shape = np.unique(hours, return_inverse=True)
+    places = int(rng.integers(1, orders + 1))
+    fits = rng.random((places, pools)) < 0.75
+    routes = rng.choice([-1, 0, 0, 0, 1], (places, pools)) if links else np.full((places, pools), -1)
     release = rng.integers(0, slots, orders)
-    share = np.zeros((*shape, options), dtype=np.int64)
-    share[:, :, 1:] = rng.choice([0, 1, 200_000, 333_333, 500_000, MICRO], (*shape, programmes))
-    cap_of = np.arange(programmes * 2).reshape(programmes, 2)
+    has_data = links & (rng.random(orders) < 0.7)
+    classes = int(rng.integers(1, 4))
+    share = rng.choice([0, 1, 200_000, 333_333, 500_000, 900_000, MICRO], (classes, programmes, pools))
+    parts, ceiling = _random_options(rng, programmes)
+    allowed = rng.random((classes, len(parts))) < 0.8
+    allowed[:, 0] = True
     firm = rng.integers(0, 2, orders)
-    cap = np.full((orders, options), -1, dtype=np.int64)
+    cap = np.full((orders, programmes), -1, dtype=np.int32)
     for k in range(programmes):
         if rng.random() < 0.7:
-            cap[:, k + 1] = cap_of[k][firm]
-    budget = rng.integers(0, 30 * MICRO, options)
-    cap_left = rng.integers(0, 20 * MICRO, programmes * 2)
-    room = np.zeros((orders, options), dtype=np.int64)
+            cap[:, k] = 2 * k + firm
+    limited = rng.random(programmes) < 0.8
+    budget = np.where(limited, rng.integers(0, 30 * MICRO, programmes), 2**61)
+    cap_left = rng.integers(0, 20 * MICRO, 2 * programmes)
     of_cap = np.append(cap_left, 0)[cap]
-    room[:, 1:] = np.where(cap >= 0, np.minimum(of_cap, budget), budget)[:, 1:]
-    minimum = np.concatenate([[0], rng.choice([0, MICRO], programmes)]).astype(np.int64)
-    net = np.broadcast_to(rng.integers(1, 90 * MICRO, (*shape, 1)), share.shape)
-    limit = effective_limit(net, share, np.broadcast_to(room[:, None, :], share.shape))
-    closed = (share <= 0) | (room[:, None, :] <= 0)
-    closed |= np.minimum(share_floor_array(limit, share), room[:, None, :]) < np.maximum(minimum, 1)
-    closed[:, :, 0] = False
-    limit = np.where(closed | (duration == 0)[:, :, None], -1, limit)
+    # a share of 100 % without cap and budget would be no limit at all
+    room = np.minimum(np.where(cap >= 0, np.minimum(of_cap, budget), budget), 50 * MICRO)
     return BookArrays(
-        capacity=rng.choice([0, 4, 8, 8], (pools, slots)),
-        ask=rng.integers(0, 4 * MICRO, (pools, slots)),
-        carbon=rng.integers(0, 100_000, pools),
+        capacity=np.ascontiguousarray(capacity),
+        ask=np.ascontiguousarray(ask),
+        carbon=rng.integers(0, 100_000, pools) * int(rng.integers(0, 2)),
         gpus=rng.choice([1, 2, 4, 8], orders),
         release=release,
         deadline=np.minimum(slots, release + rng.integers(1, slots + 1, orders)),
-        slots=duration,
-        transfer=np.zeros(shape, dtype=np.int64),
-        limit=np.ascontiguousarray(limit),
-        share=share,
-        room=room,
+        limit=rng.integers(1, 90 * MICRO, orders),
+        data=np.where(has_data, rng.integers(0, 20 * MICRO, orders), 0),
+        bonus=rng.integers(0, MICRO, orders) * rng.integers(0, 2, orders) * int(rng.integers(0, 2)),
+        shape=shape.astype(np.int32),
+        slots=np.maximum(1, np.ceil(shapes[:, None] / speeds - 1e-9)).astype(np.int32),
+        place=rng.integers(0, places, orders).astype(np.int32),
+        place_first=np.concatenate([[0], np.cumsum(fits.sum(axis=1))]).astype(np.int64),
+        place_pool=np.nonzero(fits)[1].astype(np.int32),
+        tariff=np.where(rng.random((places, pools)) < 0.7, rng.integers(0, 300_000, (places, pools)), 0),
+        route=routes.astype(np.int32),
+        link_left=rng.integers(0, 20 * MICRO, (2 if links else 0, slots)),
+        contract=rng.integers(0, orders, orders).astype(np.int32),
+        term=rng.integers(0, classes, orders).astype(np.int32),
+        share=np.ascontiguousarray(share),
+        allowed=allowed,
+        room=np.ascontiguousarray(room),
         cap=cap,
-        contract=rng.integers(0, orders, orders),
-        bonus=rng.integers(0, MICRO, orders),
-        budget=np.concatenate([[2**61], budget[1:]]),
-        limited=np.array([False] + [True] * programmes),
+        parts=parts,
+        ceiling=ceiling,
+        budget=budget,
+        limited=limited,
+        minimum=rng.choice([0, 0, MICRO], programmes).astype(np.int64),
         cap_left=cap_left,
-        cap_option=np.repeat(np.arange(1, options), 2),
-        minimum=minimum,
+        cap_programme=np.repeat(np.arange(programmes), 2).astype(np.int32),
     )
+
+
+def some_prices(a: BookArrays, seed: int) -> Prices:
+    """Draw whole multipliers, many of them zero; those of the bound at the prices are others."""
+    rng = np.random.default_rng([seed, 2])
+    capacity = rng.choice([0, 1, MICRO], a.ask.shape) * rng.integers(0, 4, a.ask.shape)
+    link = rng.choice([0, 0, 1, 200_000], a.link_left.shape)
+    rates = [
+        (np.where(a.limited, rng.integers(0, 2 * MICRO, a.budget.size), 0), rng.integers(0, MICRO, a.cap_left.size))
+        for _ in range(2)
+    ]
+    return Prices(capacity, link, *rates[0], *rates[1])

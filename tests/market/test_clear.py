@@ -8,7 +8,7 @@ import numba
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from market_rules import assert_rules, assert_verified, cleared, frame_bytes
+from market_rules import assert_rules, assert_verified, cleared, enriched, frame_bytes
 from random_books import BookText, folder, random_book
 
 from dujiang.market.engine import Effort
@@ -24,7 +24,7 @@ fewer = settings(few, max_examples=15)
 @few
 def test_every_rule_holds_and_the_verifier_agrees(rng: Random, coupling: Coupling) -> None:
     with folder() as f:
-        round_, outcome, files = cleared(random_book(rng), f / "book", coupling)
+        round_, outcome, files = cleared(enriched(random_book(rng, programmes=3), rng), f / "book", coupling)
         assert_rules(round_, outcome)
         assert_verified(f / "book", files, f / "out")
 
@@ -35,7 +35,8 @@ def seen_features() -> Iterator[str]:
         rng = Random(seed)
         with folder() as f:
             coupling = Coupling.ISOLATED if seed % 4 == 3 else Coupling.FULL
-            round_, outcome, files = cleared(random_book(rng, orders=16), f / "book", coupling)
+            book = enriched(random_book(rng, orders=16, programmes=3), rng)
+            round_, outcome, files = cleared(book, f / "book", coupling)
             assert_rules(round_, outcome)
             assert_verified(f / "book", files, f / "out")
             yield from (f"rejected {name}" for name, n in outcome.summary["rejections"].items() if n)
@@ -44,7 +45,10 @@ def seen_features() -> Iterator[str]:
             limits = round_.book.objective
             for award in outcome.awards.iter_rows(named=True):
                 yield from ["voucher"] * (award["voucher_ucny"] > 0)
-                yield from ["whole room drawn"] * (0 < award["room_ucny"] == award["voucher_ucny"])
+                yield from ["several vouchers"] * (award["share_ppm"] is None)
+                yield from ["whole room drawn"] * (
+                    award["room_ucny"] is not None and 0 < award["room_ucny"] == award["voucher_ucny"]
+                )
                 yield from ["transfer"] * (award["transfer_ucny"] > 0)
                 yield from ["paradoxical award"] * award["paradoxical"]
                 yield from ["price above ask"] * (award["price_cost_ucny"] > award["ask_cost_ucny"])
@@ -53,6 +57,11 @@ def seen_features() -> Iterator[str]:
                 yield from ["carbon"] * bool(limits.carbon_ucny_per_kg)
             yield from ["bonus"] * (outcome.summary["small_firm_term_cny"] > 0)
             yield from ["shadow price of a budget"] * bool((outcome.multipliers["multiplier_ppm"] > 0).any())
+            yield from ["shadow price of a link"] * bool((outcome.link_prices["ucny_per_gb"] > 0).any())
+            yield from ["data over a limited link"] * bool((outcome.link_prices["gb_used_micro"] > 0).any())
+            yield from ["running award"] * bool(round_.book.running.height)
+            for name in ("enough_limit_ucny", "enough_deadline"):
+                yield from [name] * (outcome.rejections[name].null_count() < outcome.rejections.height)
 
 
 def test_the_random_books_meet_every_feature() -> None:
@@ -60,14 +69,15 @@ def test_the_random_books_meet_every_feature() -> None:
     seen = Counter(seen_features())
     expected = {f"rejected {reason.value}" for reason in Reason} | {f"coupling {c}" for c in Coupling}
     expected |= {"voucher", "whole room drawn", "transfer", "paradoxical award", "price above ask", "speed"}
-    expected |= {"share 100 %", "carbon", "bonus", "shadow price of a budget"}
+    expected |= {"share 100 %", "carbon", "bonus", "shadow price of a budget", "several vouchers", "running award"}
+    expected |= {"shadow price of a link", "data over a limited link", "enough_limit_ucny", "enough_deadline"}
     assert expected <= set(seen), expected - set(seen)
 
 
 @given(randoms, couplings)
 @fewer
 def test_the_order_of_rows_changes_nothing(rng: Random, coupling: Coupling) -> None:
-    book = random_book(rng)
+    book = enriched(random_book(rng), rng)
     with folder() as f:
         first = frame_bytes(cleared(book, f / "one", coupling)[2])
         second = frame_bytes(cleared(book.shuffled(rng), f / "two", coupling)[2])
@@ -77,7 +87,7 @@ def test_the_order_of_rows_changes_nothing(rng: Random, coupling: Coupling) -> N
 @given(randoms, couplings)
 @fewer
 def test_the_same_book_gives_the_same_bytes(rng: Random, coupling: Coupling) -> None:
-    book = random_book(rng)
+    book = enriched(random_book(rng), rng)
     with folder() as f:
         _, one, first = cleared(book, f / "book", coupling)
         _, two, second = cleared(book, f / "book", coupling)
@@ -91,7 +101,7 @@ def test_the_same_book_gives_the_same_bytes(rng: Random, coupling: Coupling) -> 
 @given(randoms)
 @fewer
 def test_the_number_of_threads_changes_nothing(rng: Random) -> None:
-    book = random_book(rng, orders=16)
+    book = enriched(random_book(rng, orders=16), rng)
     results = []
     before = numba.get_num_threads()
     try:

@@ -119,7 +119,7 @@ def test_one_contract_uses_a_programme_once() -> None:
     book.programmes = {"v": voucher()}
     outcome = checked(book)
     assert outcome.awards.height == 1
-    assert reasons(outcome) == ["paradoxical"]
+    assert reasons(outcome) == ["voucher_exhausted"]
 
 
 def test_a_budget_too_small_for_two_serves_one() -> None:

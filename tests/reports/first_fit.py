@@ -14,9 +14,11 @@ from dujiang.core.money import MICRO, round_to_fen, share_floor
 from dujiang.core.text import Text
 from dujiang.market.outcome import (
     AWARD_SCHEMA,
+    LINK_PRICE_SCHEMA,
     MULTIPLIER_SCHEMA,
     PRICE_SCHEMA,
     REJECTION_SCHEMA,
+    VOUCHER_SCHEMA,
     Coupling,
     Outcome,
     Reason,
@@ -38,6 +40,7 @@ TYPES: dict[str, Any] = {
     "date": pl.Date(),
     "bool": pl.Boolean(),
 }
+LINK = ("origin_region", "region", "ucny_per_gb", "rtt_ms")
 PROGRAMME = "test-city-compute-voucher"
 SHARE_PPM, BUDGET_UCNY, CAP_UCNY = 300_000, 90_000 * MICRO, 20_000 * MICRO
 
@@ -138,7 +141,7 @@ def make_book(orders: int = 400, slots: int = 96, seed: int = 7, **changes: Any)
 def first_fit(book: Book, coupling: Coupling = Coupling.FULL, vouchers: bool = True) -> Outcome:
     """Serve the best-paying orders first, each in its cheapest pool and first free start."""
     pools = list(book.pools.join(book.centres.select("centre_id", "region"), on="centre_id").iter_rows(named=True))
-    links = {(a, b): (cost, rtt) for a, b, cost, rtt in book.links.iter_rows()}
+    links = {(a, b): (cost, rtt) for a, b, cost, rtt in book.links.select(LINK).iter_rows()}
     free = {pool["pool_id"]: np.full(book.slots, pool["gpus"]) for pool in pools}
     left, firm_left = BUDGET_UCNY, dict.fromkeys(book.enterprises["enterprise_id"].to_list(), CAP_UCNY)
     asked = sorted(
@@ -174,7 +177,8 @@ def first_fit(book: Book, coupling: Coupling = Coupling.FULL, vouchers: bool = T
             placed.append((order, pool, start, slots, tau, effective, used_room))
             break
         else:
-            rejected.append((order["order_id"], reason.value, f"{len(options)} pools"))
+            said = f"{len(options)} pools", f"{len(options)} 个资源池"
+            rejected.append((order["order_id"], reason.value, None, None, *said))
     return _outcome(book, coupling, pools, free, placed, rejected, vouchers)
 
 
@@ -252,7 +256,7 @@ def _outcome(book, coupling, pools, free, placed, rejected, vouchers) -> Outcome
         schema=PRICE_SCHEMA,
         orient="row",
     )
-    multipliers = [(PROGRAMME, None, BUDGET_UCNY, spent, 0)] if vouchers else []
+    multipliers = [(PROGRAMME, None, BUDGET_UCNY, spent, 0, 0)] if vouchers else []
     bound = _bound(book, pools, price, coupling, vouchers)
     assert bound >= welfare
     offered = int((prices["gpus_free"] + prices["gpus_used"]).sum())
@@ -288,18 +292,21 @@ def _outcome(book, coupling, pools, free, placed, rejected, vouchers) -> Outcome
         "carbon_term_cny": 0.0,
         "small_firm_term_cny": 0.0,
     }
+    used = frame.filter(pl.col("programme_id").is_not_null())
     return Outcome(
-        frame,
-        prices,
-        pl.DataFrame(rejected, schema=REJECTION_SCHEMA, orient="row").sort("order_id"),
-        pl.DataFrame(multipliers, schema=MULTIPLIER_SCHEMA, orient="row"),
-        summary,
+        awards=frame,
+        vouchers=used.select(VOUCHER_SCHEMA.keys()),
+        prices=prices,
+        link_prices=pl.DataFrame(schema=LINK_PRICE_SCHEMA),
+        rejections=pl.DataFrame(rejected, schema=REJECTION_SCHEMA, orient="row").sort("order_id"),
+        multipliers=pl.DataFrame(multipliers, schema=MULTIPLIER_SCHEMA, orient="row"),
+        summary=summary,
     )
 
 
 def _bound(book, pools, price, coupling, vouchers) -> int:
     """The certificate of the contract with all voucher multipliers at zero."""
-    links = {(a, b): (cost, rtt) for a, b, cost, rtt in book.links.iter_rows()}
+    links = {(a, b): (cost, rtt) for a, b, cost, rtt in book.links.select(LINK).iter_rows()}
     total = sum(int((price[pool["pool_id"]] - pool["ask_ucny_per_gpu_hour"]).sum()) * pool["gpus"] for pool in pools)
     sums = {pool: np.concatenate([[0], np.cumsum(line)]) for pool, line in price.items()}
     for order in book.orders.iter_rows(named=True):

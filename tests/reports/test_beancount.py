@@ -95,7 +95,7 @@ def test_the_program_bean_check_agrees(tmp_path):
     voucher = Voucher("k", 4 * YUAN, 400_000, Rounding.FEN, budgeted=True, capped=True)
     prices = (10 * YUAN,)
     awards = [
-        Award(f"订单-{n}", "e", "c", 1, YUAN, prices, prices, 10 * YUAN, 0, 6 * YUAN, 6 * YUAN, voucher)
+        Award(f"订单-{n}", "e", "c", 1, YUAN, prices, prices, 10 * YUAN, 0, 6 * YUAN, 6 * YUAN, (voucher,))
         for n in range(3)
     ]
     entries = [

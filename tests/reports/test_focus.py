@@ -52,13 +52,12 @@ def charge(
         order_id=ids.get("order_id", "o1"),
         enterprise_id=ids.get("enterprise_id", "e1"),
         centre_id="c1",
-        programme_id="k1" if voucher else None,
         gpu_hours_micro=gpu_hours,
         list_ucny=listed,
         metered_ucny=metered,
         service_ucny=service,
         transfer_ucny=transfer,
-        voucher_ucny=voucher,
+        vouchers=(("k1", voucher),) if voucher else (),
         rounding_ucny=rounding,
         net_ucny=service + transfer - voucher - rounding,
     )
@@ -101,7 +100,7 @@ AMOUNTS = st.integers(0, 10**12)
 def test_rows_obey_the_rules_of_the_specification_between_columns(metered, more, gpu_hours, transfer_fen, cut):
     one = charge(metered=metered, listed=metered + more, gpu_hours=gpu_hours, transfer=transfer_fen * FEN)
     voucher = one.bill.service_ucny * cut // 100 // FEN * FEN
-    bill = replace(one.bill, voucher_ucny=voucher, net_ucny=one.bill.net_ucny - voucher, programme_id="k1")
+    bill = replace(one.bill, vouchers=(("k1", voucher),), net_ucny=one.bill.net_ucny - voucher)
     found = rows(replace(one, bill=bill))
     for row in found:
         assert all(row[column] for column in FOCUS_COLUMNS if column not in NULLABLE)

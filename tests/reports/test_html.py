@@ -14,10 +14,19 @@ from first_fit import PROGRAMME, first_fit, make_book, meter, table
 from plotly.offline import get_plotlyjs
 
 from dujiang.core.text import Text
-from dujiang.market.outcome import AWARD_SCHEMA, MULTIPLIER_SCHEMA, PRICE_SCHEMA, REJECTION_SCHEMA, Coupling, Outcome
+from dujiang.market.outcome import (
+    AWARD_SCHEMA,
+    LINK_PRICE_SCHEMA,
+    MULTIPLIER_SCHEMA,
+    PRICE_SCHEMA,
+    REJECTION_SCHEMA,
+    VOUCHER_SCHEMA,
+    Coupling,
+    Outcome,
+)
 from dujiang.reports.charts import Tone, label, plain
 from dujiang.reports.data import ProgrammeSettled, ReportData, Settled, Source
-from dujiang.reports.findings import Need, centre_use, energy_use, flows, served_by, voucher_need
+from dujiang.reports.findings import Need, centre_use, energy_use, flows, moved_by_vouchers, served_by, voucher_need
 from dujiang.reports.html import render_report
 from dujiang.reports.page import page
 from dujiang.reports.words import at_least, at_most, energy, money, yuan
@@ -116,11 +125,13 @@ def html(full: ReportData) -> str:
 
 def empty_outcome(**summary: Any) -> Outcome:
     return Outcome(
-        pl.DataFrame(schema=AWARD_SCHEMA),
-        pl.DataFrame(schema=PRICE_SCHEMA),
-        pl.DataFrame(schema=REJECTION_SCHEMA),
-        pl.DataFrame(schema=MULTIPLIER_SCHEMA),
-        summary,
+        awards=pl.DataFrame(schema=AWARD_SCHEMA),
+        vouchers=pl.DataFrame(schema=VOUCHER_SCHEMA),
+        prices=pl.DataFrame(schema=PRICE_SCHEMA),
+        link_prices=pl.DataFrame(schema=LINK_PRICE_SCHEMA),
+        rejections=pl.DataFrame(schema=REJECTION_SCHEMA),
+        multipliers=pl.DataFrame(schema=MULTIPLIER_SCHEMA),
+        summary=summary,
     )
 
 
@@ -323,7 +334,9 @@ def test_what_a_voucher_moved() -> None:
         }
         for order in book.orders["order_id"].to_list()
     ]
-    outcome = dataclasses.replace(empty_outcome(), awards=pl.DataFrame(rows, schema=AWARD_SCHEMA))
+    awards = pl.DataFrame(rows, schema=AWARD_SCHEMA)
+    used = pl.DataFrame(rows, schema=VOUCHER_SCHEMA)
+    outcome = dataclasses.replace(empty_outcome(), awards=awards, vouchers=used)
     found = {row["need"]: row for row in voucher_need(book, outcome).iter_rows(named=True)}
     assert {need: row["orders"] for need, row in found.items()} == {
         Need.BELOW_ASK: 1,
@@ -332,6 +345,10 @@ def test_what_a_voucher_moved() -> None:
     }
     assert found[Need.BELOW_PRICE]["gpu_hours"] == 12.0
     assert found[Need.NOT_NEEDED]["voucher_ucny"] == 20
+    second = used.with_columns(programme_id=pl.lit("l"), voucher_ucny=pl.lit(1, dtype=pl.Int64))
+    both = dataclasses.replace(outcome, vouchers=pl.concat([used, second]))
+    assert voucher_need(book, both)["orders"].to_list() == [1, 2, 2, 1, 2, 2]
+    assert moved_by_vouchers(book, both) == (18.0, 30, 20)  # an award with two vouchers runs once
 
 
 def test_unknown_energy_stays_unknown(full: ReportData, html: str) -> None:
@@ -379,7 +396,7 @@ def test_says_when_things_are_missing(full: ReportData) -> None:
 @pytest.mark.parametrize("orders", [0, 40])
 def test_renders_without_awards(orders: int) -> None:
     book = make_book(orders=orders)
-    refused = [(name, "no_room", "") for name in sorted(book.orders["order_id"].to_list())]
+    refused = [(name, "no_room", None, None, "", "") for name in sorted(book.orders["order_id"].to_list())]
     outcome = dataclasses.replace(
         first_fit(make_book(orders=0)), rejections=pl.DataFrame(refused, schema=REJECTION_SCHEMA, orient="row")
     )

@@ -24,13 +24,12 @@ def charge(
         order_id=order_id,
         enterprise_id=enterprise_id,
         centre_id=centre_id,
-        programme_id="k1" if voucher else None,
         gpu_hours_micro=12_500_000,
         list_ucny=service,
         metered_ucny=service,
         service_ucny=service,
         transfer_ucny=transfer,
-        voucher_ucny=voucher,
+        vouchers=(("k1", voucher),) if voucher else (),
         rounding_ucny=rounding,
         net_ucny=service + transfer - voucher - rounding,
     )
@@ -40,7 +39,7 @@ def charge(
 def waiting(order_id: str = "o9", enterprise_id: str = "e1") -> Award:
     voucher = Voucher("k1", 4 * YUAN, 400_000)
     prices = (10 * YUAN,)
-    return Award(order_id, enterprise_id, "c1", 1, YUAN, prices, prices, 10 * YUAN, 0, 6 * YUAN, 6 * YUAN, voucher)
+    return Award(order_id, enterprise_id, "c1", 1, YUAN, prices, prices, 10 * YUAN, 0, 6 * YUAN, 6 * YUAN, (voucher,))
 
 
 def page(kind: PartyKind, party_id: str, charges, pending=()):

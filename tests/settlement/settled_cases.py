@@ -42,7 +42,7 @@ def reading(award: Award, run_hours_micro: int | None, outcome: UsageOutcome | N
 def award(
     gross: int,
     *,
-    voucher: Voucher | None = None,
+    vouchers: tuple[Voucher, ...] = (),
     transfer: int = 0,
     slack: int = 0,
     order_id: str = "o1",
@@ -54,7 +54,7 @@ def award(
     asks: tuple[int, ...] | None = None,
 ) -> Award:
     """An award of one accelerator that pays its price, with a limit `slack` above its net."""
-    net = gross + transfer - (0 if voucher is None else voucher.amount_ucny)
+    net = gross + transfer - sum(voucher.amount_ucny for voucher in vouchers)
     return Award(
         order_id=order_id,
         enterprise_id=enterprise_id,
@@ -67,7 +67,7 @@ def award(
         transfer_ucny=transfer,
         net_ucny=net,
         limit_ucny=net + slack,
-        voucher=voucher,
+        vouchers=vouchers,
     )
 
 
@@ -82,19 +82,25 @@ def awards(draw, order_id: str = "o1", whole_fen_limit: bool | None = None) -> A
     ask_cost, price_cost = gpus * sum(asks), gpus * sum(prices)
     gross = draw(st.integers(ask_cost, price_cost) | st.just(price_cost))
     transfer = draw(st.integers(0, 300)) * FEN
-    voucher = None
-    if gross and draw(st.booleans()):
+    ceiling = draw(st.just(MICRO) | st.sampled_from([1, 400_000, 700_000]))
+    room, vouchers = share_floor(gross, ceiling), []
+    for programme_id in draw(st.sampled_from([(), ("k1",), ("k2",), ("k1", "k2"), ("k2", "k1")])):
         share = draw(st.integers(1, MICRO) | st.sampled_from([300_000, 333_333, 500_000, MICRO]))
-        amount = min(share_floor(gross, share), draw(st.integers(1, 40 * MICRO)))
+        amount = min(share_floor(gross, share), draw(st.integers(1, 40 * MICRO)), room)
         if amount:
+            room -= amount
             rounding, capped = draw(st.sampled_from(Rounding)), draw(st.booleans())
-            voucher = Voucher("k1", amount, share, rounding, draw(st.booleans()), capped)
-    net = gross + transfer - (0 if voucher is None else voucher.amount_ucny)
+            vouchers.append(Voucher(programme_id, amount, share, rounding, draw(st.booleans()), capped))
+    net = gross + transfer - sum(voucher.amount_ucny for voucher in vouchers)
     limit = net + draw(st.sampled_from([0, 1, FEN // 2, FEN, MICRO, 2 * MICRO]) | st.integers(0, 3 * FEN))
     if draw(st.booleans()) if whole_fen_limit is None else whole_fen_limit:
         limit = ceil_div(limit, FEN) * FEN
     centre, enterprise = draw(st.sampled_from(["c1", "c2"])), draw(st.sampled_from(["e1", "e2"]))
-    return Award(order_id, enterprise, centre, gpus, hours, prices, asks, gross, transfer, net, limit, voucher)
+    return Award(
+        *(order_id, enterprise, centre, gpus, hours, prices, asks, gross, transfer, net, limit),
+        vouchers=tuple(vouchers),
+        ceiling_ppm=ceiling,
+    )
 
 
 @st.composite

@@ -9,7 +9,7 @@ from settled_cases import award, awards, reading, rounds, usages
 from dujiang.core.money import FEN, MICRO, floor_to_fen, round_to_fen, share_floor
 from dujiang.metering.usage import UsageOutcome
 from dujiang.settlement.award import Rounding, Voucher
-from dujiang.settlement.bill import Bill, bill, metered_gross, reserved_net, reserved_voucher
+from dujiang.settlement.bill import Bill, bill, metered_gross, reserved_net, reserved_vouchers
 
 
 @settings(max_examples=250, deadline=None)
@@ -20,13 +20,15 @@ def test_no_bill_passes_a_limit_a_reservation_or_a_rate(data):
     if due is None:
         return
     assert due.net_ucny <= reserved_net(one) <= floor_to_fen(one.limit_ucny)
-    assert due.voucher_ucny <= reserved_voucher(one)
     assert due.service_ucny == round_to_fen(due.metered_ucny)
-    if one.voucher is not None:
-        assert reserved_voucher(one) <= one.voucher.amount_ucny
-        assert due.voucher_ucny <= share_floor(due.metered_ucny, one.voucher.share_ppm)
-        assert due.voucher_ucny <= share_floor(due.service_ucny, one.voucher.share_ppm)
-        assert due.voucher_ucny % one.voucher.rounding.unit_ucny == 0
+    for voucher, held, (programme_id, paid) in zip(one.vouchers, reserved_vouchers(one), due.vouchers, strict=True):
+        assert programme_id == voucher.programme_id
+        assert paid <= held <= voucher.amount_ucny
+        assert paid <= share_floor(due.metered_ucny, voucher.share_ppm)
+        assert paid <= share_floor(due.service_ucny, voucher.share_ppm)
+        assert paid % voucher.rounding.unit_ucny == 0
+    assert due.voucher_ucny == sum(paid for _, paid in due.vouchers)
+    assert due.voucher_ucny <= share_floor(min(due.metered_ucny, due.service_ucny), one.ceiling_ppm)
 
 
 @settings(max_examples=250, deadline=None)
@@ -37,7 +39,7 @@ def test_what_the_operator_bears_is_as_small_as_the_docstring_says(data):
     due = bill(one, data.draw(usages(one)))
     if due is None:
         return
-    most = 0 if one.voucher is None else one.voucher.rounding.unit_ucny
+    most = sum(voucher.rounding.unit_ucny for voucher in one.vouchers)
     if one.limit_ucny % FEN:
         most += FEN
     assert due.rounding_ucny <= most
@@ -79,7 +81,7 @@ def test_the_metered_amount_is_the_price_weighted_part_and_never_below_the_ask(d
 )
 def test_lines_are_rounded_once_and_vouchers_cut(gross, share, hours, service, voucher, net):
     support = Voucher("k", share_floor(gross, share), share)
-    due = bill(award(gross, voucher=support, slack=MICRO), reading(award(gross, voucher=support), hours))
+    due = bill(award(gross, vouchers=(support,), slack=MICRO), reading(award(gross, vouchers=(support,)), hours))
     assert due is not None
     found = [f"{ucny / MICRO:.2f}" for ucny in (due.service_ucny, due.voucher_ucny, due.net_ucny)]
     assert found == [service, voucher, net]
@@ -87,20 +89,31 @@ def test_lines_are_rounded_once_and_vouchers_cut(gross, share, hours, service, v
 
 def test_a_programme_that_pays_whole_yuan_is_cut_to_yuan():
     support = Voucher("k", 5_990_000, 600_000, Rounding.YUAN)
-    one = award(9_990_000, voucher=support, slack=MICRO)
+    one = award(9_990_000, vouchers=(support,), slack=MICRO)
     due = bill(one, reading(one, MICRO))
     assert due is not None
-    assert (reserved_voucher(one), due.voucher_ucny, due.net_ucny, due.rounding_ucny) == (
-        5 * MICRO,
+    assert (reserved_vouchers(one), due.voucher_ucny, due.net_ucny, due.rounding_ucny) == (
+        (5 * MICRO,),
         5 * MICRO,
         4_990_000,
         0,
     )
 
 
+def test_a_later_voucher_gets_what_the_ceiling_and_the_earlier_one_leave():
+    first, second = Voucher("k1", 5 * MICRO, 600_000), Voucher("k2", 3 * MICRO, 500_000)
+    one = replace(award(10 * MICRO, vouchers=(first, second), slack=MICRO), ceiling_ppm=800_000)
+    whole, half = bill(one, reading(one, MICRO)), bill(one, reading(one, MICRO // 2))
+    assert whole is not None
+    assert half is not None
+    assert whole.vouchers == (("k1", 5 * MICRO), ("k2", 3 * MICRO))
+    assert half.vouchers == (("k1", 3 * MICRO), ("k2", MICRO))  # 60 % of 5 yuan, then what 80 % leaves
+    assert (whole.net_ucny, half.net_ucny) == (2 * MICRO, MICRO)
+
+
 def test_the_operator_bears_the_fen_that_would_pass_the_limit():
     support = Voucher("k", 5_009_999, 500_000)
-    one = award(10_025_000, voucher=support, transfer=FEN)  # net and limit 5.025001, of which 5.02 can be paid
+    one = award(10_025_000, vouchers=(support,), transfer=FEN)  # net and limit 5.025001, of which 5.02 can be paid
     due = bill(one, reading(one, MICRO))
     assert due is not None
     assert (due.service_ucny, due.transfer_ucny, due.voucher_ucny) == (10_020_000, FEN, 5_000_000)
@@ -158,9 +171,9 @@ def test_the_discount_is_what_the_published_price_is_above_the_metered_amount(ma
             assert due.list_ucny == due.metered_ucny
 
 
-@pytest.mark.parametrize("change", [{"net_ucny": FEN}, {"service_ucny": 1}, {"voucher_ucny": -FEN, "net_ucny": FEN}])
+@pytest.mark.parametrize("change", [{"net_ucny": FEN}, {"service_ucny": 1}, {"vouchers": (("k", -FEN),), "net_ucny": FEN}])
 def test_a_bill_that_does_not_add_up_cannot_be_made(change):
-    good = Bill("o", "e", "c", None, 0, 0, 0, 0, 0, 0, 0, 0)
+    good = Bill("o", "e", "c", 0, 0, 0, 0, 0, (), 0, 0)
     with pytest.raises(AssertionError):
         replace(good, **change)
 
@@ -174,7 +187,9 @@ def test_a_bill_that_does_not_add_up_cannot_be_made(change):
         {"hours_micro": MICRO + 1},
         {"hours_micro": 0},
         {"asks_ucny": ()},
-        {"voucher": Voucher("k", 6 * MICRO, 500_000), "net_ucny": 4 * MICRO},
+        {"vouchers": (Voucher("k", 6 * MICRO, 500_000),), "net_ucny": 4 * MICRO},
+        {"vouchers": (Voucher("k", 3 * MICRO, 500_000),) * 2, "net_ucny": 4 * MICRO},
+        {"vouchers": (Voucher("k", 6 * MICRO, 600_000),), "net_ucny": 4 * MICRO, "ceiling_ppm": 500_000},
     ],
 )
 def test_an_award_that_the_clearing_cannot_make_is_our_mistake(change):

@@ -5,23 +5,31 @@ from settled_cases import IDS, LATER, START, award, reading, rounds
 from dujiang.core.money import MICRO
 from dujiang.metering.usage import UsageOutcome
 from dujiang.settlement import account
-from dujiang.settlement.award import Voucher
-from dujiang.settlement.bill import bill, reserved_net, reserved_voucher
+from dujiang.settlement.award import Award, Voucher
+from dujiang.settlement.bill import bill, reserved_net, reserved_vouchers
 from dujiang.settlement.entry import Entry, EntryKind, balances
 from dujiang.settlement.postings import correct, open_budget, open_cap, reserve, reversed_postings, settle
 
+PROGRAMMES, ENTERPRISES = ("k1", "k2"), ("e1", "e2")
 SUPPORT = Voucher("k1", 4 * MICRO, 400_000, budgeted=True, capped=True)
+
+
+def _held(one: Award, programme_id: str) -> int:
+    pairs = zip(one.vouchers, reserved_vouchers(one), strict=True)
+    return sum(held for voucher, held in pairs if voucher.programme_id == programme_id)
 
 
 def book_of(made) -> list[Entry]:
     """All entries of a round in which budget and caps are exactly used up by the reservations."""
     entries: list[Entry | None] = []
-    supported = [one for one, _ in made if one.voucher is not None]
-    budget = sum(reserved_voucher(one) for one in supported if one.voucher.budgeted)
-    entries.append(open_budget("k1", budget, START))
-    for enterprise_id in ("e1", "e2"):
-        own = [one for one in supported if one.enterprise_id == enterprise_id and one.voucher.capped]
-        entries.append(open_cap("k1", enterprise_id, sum(reserved_voucher(one) for one in own), START))
+    used = [(one, *pair) for one, _ in made for pair in zip(one.vouchers, reserved_vouchers(one), strict=True)]
+    for k in PROGRAMMES:
+        budget = sum(held for _, voucher, held in used if voucher.programme_id == k and voucher.budgeted)
+        entries.append(open_budget(k, budget, START))
+        for e in ENTERPRISES:
+            own = [(one, voucher, held) for one, voucher, held in used if one.enterprise_id == e and voucher.capped]
+            cap = sum(held for _, voucher, held in own if voucher.programme_id == k)
+            entries.append(open_cap(k, e, cap, START))
     entries += [reserve(one, START) for one, _ in made]
     entries += [entry for one, usage in made for entry in settle(one, usage, LATER)]
     return [entry for entry in entries if entry is not None]
@@ -36,14 +44,15 @@ def test_money_is_conserved_and_everybody_gets_what_the_bills_say(made):
     for centre_id in ("c1", "c2"):
         due = sum(due.service_ucny for _, due in bills if due.centre_id == centre_id)
         assert total.get(account.centre(centre_id), 0) == -due
-    for enterprise_id in ("e1", "e2"):
+    for enterprise_id in ENTERPRISES:
         paid = sum(due.net_ucny for _, due in bills if due.enterprise_id == enterprise_id)
         held = sum(reserved_net(one) for one in open_ if one.enterprise_id == enterprise_id)
         assert total.get(account.enterprise(enterprise_id), 0) == paid + held
         assert total.get(account.enterprise_reserved(enterprise_id), 0) == -held
     assert total.get(account.CARRIER, 0) == -sum(due.transfer_ucny for _, due in bills)
     assert total.get(account.ROUNDING, 0) == sum(due.rounding_ucny for _, due in bills)
-    assert total.get(account.programme_reserved("k1"), 0) == -sum(reserved_voucher(one) for one in open_)
+    for k in PROGRAMMES:
+        assert total.get(account.programme_reserved(k), 0) == -sum(_held(one, k) for one in open_)
     assert sum(total.values()) == 0
 
 
@@ -62,17 +71,19 @@ def test_nothing_is_overdrawn_at_any_prefix(made):
 def test_what_a_programme_and_a_cap_gave_is_never_more_than_was_opened(made):
     entries = book_of(made)
     total = balances(entries)
-    posted = sum(due.voucher_ucny for one, usage in made if (due := bill(one, usage)) is not None and one.voucher)
-    held = -total.get(account.programme_reserved("k1"), 0)
-    left = -total.get(account.programme_available("k1"), 0)
-    assert posted + held + left == total.get(account.programme("k1"), 0)
-    for enterprise_id in ("e1", "e2"):
-        cap_used = -total.get(account.cap_used("k1", enterprise_id), 0)
-        assert total.get(account.cap_left("k1", enterprise_id), 0) == cap_used
+    bills = [due for one, usage in made if (due := bill(one, usage)) is not None]
+    for k in PROGRAMMES:
+        posted = sum(dict(due.vouchers).get(k, 0) for due in bills)
+        held = -total.get(account.programme_reserved(k), 0)
+        left = -total.get(account.programme_available(k), 0)
+        assert posted + held + left == total.get(account.programme(k), 0)
+        for e in ENTERPRISES:
+            cap_used = -total.get(account.cap_used(k, e), 0)
+            assert total.get(account.cap_left(k, e), 0) == cap_used
 
 
 def test_an_award_that_ended_early_pays_for_what_ran_and_the_rest_goes_back():
-    one = award(10 * MICRO, voucher=SUPPORT, transfer=MICRO)
+    one = award(10 * MICRO, vouchers=(SUPPORT,), transfer=MICRO)
     post, void = settle(one, reading(one, MICRO // 2, UsageOutcome.CANCELLED), LATER)
     assert (post.kind, post.entry_id, post.points_to) == (EntryKind.POST, "o1/post", "o1/reserve")
     assert (void.kind, void.entry_id, void.points_to) == (EntryKind.VOID, "o1/void", "o1/reserve")
@@ -93,7 +104,7 @@ def test_an_award_that_ended_early_pays_for_what_ran_and_the_rest_goes_back():
 
 
 def test_an_award_that_never_started_is_voided_whole():
-    one = award(10 * MICRO, voucher=SUPPORT, transfer=MICRO)
+    one = award(10 * MICRO, vouchers=(SUPPORT,), transfer=MICRO)
     (void,) = settle(one, reading(one, 0, UsageOutcome.NEVER_STARTED), LATER)
     held = reserve(one, START)
     assert held is not None
@@ -108,12 +119,12 @@ def test_an_unseen_award_stays_reserved():
 
 
 def test_an_award_that_ran_whole_leaves_nothing_to_void():
-    one = award(10 * MICRO, voucher=SUPPORT)
+    one = award(10 * MICRO, vouchers=(SUPPORT,))
     assert [entry.kind for entry in settle(one, reading(one, MICRO), LATER)] == [EntryKind.POST]
 
 
 def test_a_programme_without_a_budget_is_funded_with_the_reservation():
-    one = award(10 * MICRO, voucher=Voucher("k1", 4 * MICRO, 400_000))
+    one = award(10 * MICRO, vouchers=(Voucher("k1", 4 * MICRO, 400_000),))
     held = reserve(one, START)
     assert held is not None
     assert balances([held])["Assets:Programme:Xk1"] == 4 * MICRO
@@ -139,7 +150,7 @@ def test_ids_of_different_things_never_meet(programmes, others):
 
 
 def test_the_same_step_makes_the_same_entry_again():
-    one = award(10 * MICRO, voucher=SUPPORT)
+    one = award(10 * MICRO, vouchers=(SUPPORT,))
     assert reserve(one, START) == reserve(one, START)
     assert settle(one, reading(one, MICRO), LATER) == settle(one, reading(one, MICRO), LATER)
 

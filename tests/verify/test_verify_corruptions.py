@@ -18,10 +18,14 @@ def test_the_hand_made_result_keeps_every_rule(good: Case) -> None:
     verdict = good.verdict()
     assert verdict.findings == []
     assert verdict.clean
-    assert verdict.figures["dual_bound_ucny"] == 189 * YUAN
+    assert verdict.figures["dual_bound_ucny"] == 191 * YUAN
+    assert verdict.figures["dual_bound_at_prices_ucny"] == 183_600_000
     assert verdict.figures["welfare_ucny"] == 92 * YUAN
     assert verdict.checks["once"] == 9
     assert verdict.checks["capacity"] == 12
+    assert verdict.checks["enough"] == 2 * 6
+    assert verdict.checks["vouchers"] > 5
+    assert verdict.checks["links"] > 10
 
 
 def award(order_id: str, **changes: Any) -> Spoil:
@@ -102,6 +106,18 @@ def orders_with(column: str, **cells: str) -> Spoil:
     return spoil
 
 
+def voucher(of: str, /, **changes: Any) -> Spoil:
+    """Change cells of one voucher; a callable gets the old value."""
+
+    def change(frame: pl.DataFrame) -> pl.DataFrame:
+        rows = frame.to_dicts()
+        row = next(row for row in rows if row["order_id"] == of)
+        row.update({k: v(row[k]) if callable(v) else v for k, v in changes.items()})
+        return pl.DataFrame(rows, schema=frame.schema)
+
+    return table("vouchers", change)
+
+
 def both(*spoils: Spoil) -> Spoil:
     def spoil(case: Case) -> None:
         for one in spoils:
@@ -136,8 +152,7 @@ def twice(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def added_rejection(frame: pl.DataFrame) -> pl.DataFrame:
-    more = pl.DataFrame([{"order_id": "o1", "reason": "paradoxical", "detail": ""}])
-    return pl.concat([frame, more]).sort("order_id")
+    return pl.concat([frame, frame[:1].with_columns(order_id=pl.lit("o1"))]).sort("order_id")
 
 
 CASES: dict[str, tuple[str, Spoil]] = {
@@ -156,7 +171,12 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "capacity overfull": ("capacity", award("o2", pool_id="pe", centre_id="east1")),
     # awards: money
     "gross up by a micro-yuan": ("payment", award("o1", gross_ucny=lambda v: v + 1, net_ucny=lambda v: v + 1)),
-    "voucher up by a micro-yuan": ("payment", award("o2", voucher_ucny=lambda v: v + 1, net_ucny=lambda v: v - 1)),
+    "vouchers up by a micro-yuan": ("payment", award("o2", voucher_ucny=lambda v: v + 1, net_ucny=lambda v: v - 1)),
+    "voucher up by a micro-yuan": ("payment", voucher("o2", voucher_ucny=lambda v: v + 1)),
+    "all of it up by a micro-yuan": ("payment", both(
+        voucher("o2", voucher_ucny=lambda v: v + 1),
+        award("o2", voucher_ucny=lambda v: v + 1, net_ucny=lambda v: v - 1),
+    )),
     "net down": ("payment", award("o2", net_ucny=lambda v: v - 1)),
     "net above the limit": ("limit", award("o1", gross_ucny=lambda v: v + 5 * YUAN, net_ucny=lambda v: v + 5 * YUAN)),
     "gross below the ask": ("limit", award("o3", gross_ucny=31 * YUAN, net_ucny=31 * YUAN)),
@@ -164,14 +184,28 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "ask cost": ("costs", award("o1", ask_cost_ucny=lambda v: v - 1)),
     "price cost": ("costs", award("o1", price_cost_ucny=lambda v: v - 1)),
     "effective limit": ("costs", award("o1", effective_limit_ucny=lambda v: v + 1)),
-    "share": ("costs", award("o1", share_ppm=500_001)),
-    "room": ("costs", award("o1", room_ucny=lambda v: v + 1)),
+    "share": ("costs", both(award("o1", share_ppm=500_001), voucher("o1", share_ppm=500_001))),
+    "room": ("costs", both(award("o1", room_ucny=61 * YUAN), voucher("o1", room_ucny=61 * YUAN))),
+    "share unlike the voucher's": ("vouchers", award("o1", share_ppm=500_001)),
+    "share left out": ("vouchers", award("o1", share_ppm=None)),
+    "room unlike the voucher's": ("vouchers", award("o1", room_ucny=lambda v: v + 1)),
+    "share without a voucher": ("vouchers", award("o3", share_ppm=1)),
     "flag set": ("paradoxical", award("o1", paradoxical=True)),
     "flag left out": ("paradoxical", award("o3", paradoxical=False)),
     # awards: programmes
-    "programme that nobody knows": ("known", award("o1", programme_id="xx")),
-    "programme for an ineligible enterprise": ("programme", award("o3", programme_id="sz")),
-    "programme taken away": ("costs", award("o2", programme_id=None)),
+    "programme that nobody knows": ("known", both(award("o1", programme_id="xx"), voucher("o1", programme_id="xx"))),
+    "programme unlike the voucher's": ("vouchers", award("o1", programme_id="xx")),
+    "programme for an ineligible enterprise": ("programme", table(
+        "vouchers", lambda f: pl.concat([f, f[1:].with_columns(order_id=pl.lit("o3"))])
+    )),
+    "programme taken away": ("vouchers", award("o2", programme_id=None)),
+    "voucher without an award": ("vouchers", voucher("o2", order_id="o8")),
+    "voucher missing": ("vouchers", table("vouchers", lambda f: f[:1])),
+    "voucher twice": ("programme", table("vouchers", lambda f: f[[0, 0, 1]])),
+    "voucher taken from award and file": ("costs", both(
+        table("vouchers", lambda f: f[:1]),
+        award("o2", programme_id=None, share_ppm=0, room_ucny=0, voucher_ucny=0, net_ucny=26 * YUAN),
+    )),
     "programme for who may have none": ("programme", orders_with("max_vouchers", o2="0")),
     "programme twice in a contract": (
         "programme", both(orders_with("enterprise_id", o1="b"), orders_with("contract_id", o1="k1"))
@@ -205,12 +239,36 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "free changed": ("prices", cell("prices", 0, "gpus_free", 1)),
     "price missing": ("prices", table("prices", lambda f: f[:-1])),
     "price twice": ("prices", table("prices", lambda f: pl.concat([f[:1], f]))),
+    # limited links
+    "link multiplier negative": ("links", cell("link_prices", 0, "ucny_per_gb", -1)),
+    "link multiplier changed": ("certificate", cell("link_prices", 1, "ucny_per_gb", 50_001)),
+    "link of another capacity": ("links", cell("link_prices", 3, "gb_per_slot_micro", 31 * YUAN)),
+    "link with a running award left out": ("links", cell("link_prices", 2, "gb_per_slot_micro", 30 * YUAN)),
+    "link used": ("links", cell("link_prices", 0, "gb_used_micro", 0)),
+    "link slot missing": ("links", table("link_prices", lambda f: f[:3])),
+    "link slot twice": ("links", table("link_prices", lambda f: f[[0, 0, 1, 2, 3]])),
+    "link that has no limit": ("links", cell("link_prices", 0, "region", "north")),
+    "link overfull": ("links", orders_with("data_gb", o2="31")),
+    # running awards
+    "running award larger": ("prices", text("running.csv", "r0,pw,2,9,2", "r0,pw,2,9,3")),
+    "running award over earlier": ("prices", text("running.csv", "r0,pw,2,9,2", "r0,pw,2,1,2")),
+    "running award in the way": ("capacity", text("running.csv", "r0,pw,2,9,2", "r0,pw,0,9,5")),
     # rejections
+    "limit that would be enough": ("enough", cell("rejections", 2, "enough_limit_ucny", 80 * YUAN - 1)),
+    "limit that would be enough left out": ("enough", cell("rejections", 4, "enough_limit_ucny", None)),
+    "limit where none is enough": ("enough", cell("rejections", 0, "enough_limit_ucny", 80 * YUAN)),
+    "deadline that would be enough": ("enough", cell("rejections", 3, "enough_deadline", 2)),
+    "deadline that would be enough left out": ("enough", cell("rejections", 5, "enough_deadline", None)),
+    "deadline where none is enough": ("enough", cell("rejections", 2, "enough_deadline", 4)),
     "reason changed": ("reason", cell("rejections", 0, "reason", "paradoxical")),
     "reason that nobody knows": ("reason", cell("rejections", 5, "reason", "bad_luck")),
     # certificate
     "multiplier changed": ("certificate", cell("multipliers", 0, "multiplier_ppm", 250_001)),
     "multiplier of a cap changed": ("certificate", cell("multipliers", 1, "multiplier_ppm", 99_999)),
+    "multiplier of the second bound changed": (
+        "certificate", cell("multipliers", 0, "multiplier_paid_ppm", 200_001)
+    ),
+    "multiplier of the second bound negative": ("multipliers", cell("multipliers", 1, "multiplier_paid_ppm", -1)),
     "multiplier negative": ("multipliers", cell("multipliers", 0, "multiplier_ppm", -1)),
     "left changed": ("multipliers", cell("multipliers", 0, "left_ucny", 81 * YUAN)),
     "used of a budget changed": ("multipliers", cell("multipliers", 0, "used_ucny", 71 * YUAN)),
@@ -219,8 +277,11 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "cap of nobody": ("multipliers", cell("multipliers", 3, "programme_id", "xx")),
     "welfare": ("certificate", summary("welfare_ucny", value=92 * YUAN + 1)),
     "welfare in yuan": ("certificate", summary("welfare_cny", value=92.01)),
-    "bound": ("certificate", summary("dual_bound_ucny", value=189 * YUAN - 1)),
+    "bound": ("certificate", summary("dual_bound_ucny", value=191 * YUAN - 1)),
     "gap": ("certificate", summary("gap", value=0.0)),
+    "bound at the prices": ("certificate", summary("dual_bound_at_prices_ucny", value=183_600_001)),
+    "bound at the prices in yuan": ("certificate", summary("dual_bound_at_prices_cny", value=183.7)),
+    "gap at the prices": ("certificate", summary("gap_at_prices", value=0.0)),
     # summary
     "utilisation": ("summary", summary("utilisation", value=0.5)),
     "served share": ("summary", summary("served_share", value=0.5)),
@@ -243,6 +304,7 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "left of a programme": ("summary", summary("vouchers", 0, "budget_left_cny", value=None)),
     "awards of a programme": ("summary", summary("vouchers", 0, "awards", value=1)),
     "multiplier of a programme": ("summary", summary("vouchers", 0, "multiplier", value=0.2)),
+    "second multiplier of a programme": ("summary", summary("vouchers", 0, "multiplier_paid", value=0.25)),
     "income of a centre": ("summary", summary("by_centre", 0, "income_cny", value=175.0)),
     "use of a centre": ("summary", summary("by_centre", 1, "utilisation", value=0.3)),
     "centre missing": ("summary", summary("by_centre", value=[])),
@@ -250,6 +312,8 @@ CASES: dict[str, tuple[str, Spoil]] = {
     "book digest": ("summary", summary("book_sha256", value="0" * 64)),
     # files
     "awards missing": ("files", remove("awards.parquet")),
+    "vouchers missing": ("files", remove("vouchers.parquet")),
+    "link prices missing": ("files", remove("link_prices.parquet")),
     "prices missing": ("files", remove("prices.parquet")),
     "rejections missing": ("files", remove("rejections.parquet")),
     "multipliers missing": ("files", remove("multipliers.parquet")),

@@ -16,7 +16,9 @@ from dujiang.verify.verdict import FINDINGS_PER_RULE
 BOOK_FILES = sorted(handmade.BOOK)
 RESULT_FILES = [
     "awards.parquet",
+    "vouchers.parquet",
     "prices.parquet",
+    "link_prices.parquet",
     "rejections.parquet",
     "multipliers.parquet",
     "summary.json",
@@ -80,7 +82,11 @@ def test_any_bytes_give_a_verdict(kept: Path, file: str, at: float, cut: int, pu
         ("orders.csv", "order_id,", "order_id,order_id"),
         ("enterprises.csv", "a,深圳,20", "a,深圳,some"),
         ("claims.csv", "2025,20", "2025,-20"),
-        ("links.csv", "0.10,40", "0.10"),
+        ("links.csv", "0.10,40,30", "0.10,40"),
+        ("links.csv", "0.10,40,30", "0.10,40,-30"),
+        ("running.csv", "r0,pw", "r0,px"),
+        ("running.csv", "r0,pw,2,9", "r0,pw,2,0"),
+        ("running.csv", "r0,pw,2,9", "r0,pw,soon,9"),
         ("links.csv", "0.10,40", '0.10,"40'),
     ],
 )
@@ -106,10 +112,10 @@ def test_a_figure_that_is_no_number_is_a_finding(good: Case, value: str) -> None
 NUMBERS = [-(2**63), -1, 0, 1, 2**31, 2**62, 2**63 - 1]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
-    table=st.sampled_from(["awards", "prices", "multipliers"]),
-    row=st.integers(0, 2),
+    table=st.sampled_from(["awards", "vouchers", "prices", "link_prices", "multipliers", "rejections"]),
+    row=st.integers(0, 1),
     column=st.integers(0, 30),
     number=st.sampled_from(NUMBERS),
 )
@@ -150,6 +156,7 @@ def test_parquet_tables_of_a_book_say_the_same(good: Case) -> None:
         "hours": pl.Float64,
         "limit_cny": pl.Float64,
         "data_gb": pl.Float64,
+        "gb_per_slot": pl.Float64,
     }
     types |= {
         "release": pl.Int64,

@@ -1,15 +1,20 @@
 """`dujiang clear`: the market only."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dujiang.cli.options import BOOK, FOLDER, JSON, coupling_option, effort_of, effort_options
+from dujiang.cli.options import BOOK, FOLDER, JSON, Finite, coupling_option, effort_of, effort_options
 from dujiang.cli.output import Output
 from dujiang.cli.summary import show_summaries
 from dujiang.core.text import Text
 from dujiang.exchange.clearing import clear_to
 from dujiang.market.outcome import Coupling
+
+EXACT_S = 60.0
+"""Seconds of the exact mode where none are given."""
 
 
 @click.command("clear")
@@ -17,18 +22,51 @@ from dujiang.market.outcome import Coupling
 @click.option("--out", type=FOLDER, required=True, help="Folder of the result.")
 @coupling_option
 @effort_options
+@click.option(
+    "--exact",
+    type=Finite(min=0),
+    is_flag=False,
+    flag_value=EXACT_S,
+    default=None,
+    help="Small books: look so many seconds (60 if none are given) for the best awards at the prices, and for a proof.",
+)
+@click.option("--warm", type=FOLDER, default=None, help="Begin with the prices of this earlier result.")
 @click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True, help="Where to compute.")
 @JSON
 @click.pass_obj
 def command(
-    output: Output, book: Path, out: Path, coupling: str, seconds: float | None, gap: float, engine: str, as_json: bool
+    output: Output,
+    book: Path,
+    out: Path,
+    coupling: str,
+    seconds: float | None,
+    gap: float,
+    exact: float | None,
+    warm: Path | None,
+    engine: str,
+    as_json: bool,
 ) -> None:
     """Clear a book: awards, prices, rejections and a certificate, written whole or not at all."""
     output.json = as_json
+    effort = effort_of(seconds, gap)
     with output.progress() as progress:
-        summary = clear_to(book, out, Coupling(coupling), effort_of(seconds, gap), progress)
+        summary = clear_to(book, out, Coupling(coupling), effort, progress, warm=warm, exact_s=exact)
     if as_json:
         output.document(summary)
         return
     show_summaries(output, {coupling: summary})
+    if "warm" in summary:
+        start = summary["warm"]["start"]
+        output.line(Text(f"begun with the prices of the round of {start}", f"以 {start} 轮次的价格为起点"))
+    if "exact" in summary:
+        _show_proof(output, summary["exact"])
     output.line(Text(f"result and report.html in {out}", f"结果与 report.html 位于 {out}"))
+
+
+def _show_proof(output: Output, proof: Mapping[str, Any]) -> None:
+    gap = f"{100 * proof['gap_at_prices']:.3f} %"
+    output.line(
+        Text("proven: no better awards at these prices", "已证明：在此价格下没有更优的分配")
+        if proof["optimal"]
+        else Text(f"at these prices at most {gap} better, by the solver", f"求解器给出：在此价格下至多可再改进 {gap}")
+    )

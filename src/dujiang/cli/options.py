@@ -18,7 +18,7 @@ BOOK = click.argument("book", type=FOLDER)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; progress on stderr.")
 
 
-class _Finite(click.FloatRange):
+class Finite(click.FloatRange):
     """A number in a range; NaN, which is outside of none, and the infinities are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -44,13 +44,13 @@ def effort_options(function: Decorated) -> Decorated:
     """Add `--seconds` and `--gap`."""
     function = click.option(
         "--gap",
-        type=_Finite(0, 1),
+        type=Finite(0, 1),
         default=0.0,
         help="Stop improving once the certified gap is at most this, e.g. 0.02.",
     )(function)
     return click.option(
         "--seconds",
-        type=_Finite(min=0),
+        type=Finite(min=0),
         default=None,
         help="Stop improving after so many seconds. Cut short by the clock, a result is not reproducible, and says so.",
     )(function)

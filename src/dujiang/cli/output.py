@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -23,6 +24,7 @@ PHASES = {
     "placement": Text("placement", "安排"),
     "improvement": Text("improvement", "改进"),
     "dispatch": Text("dispatch", "调度"),
+    "policy": Text("programmes", "政策计算"),
 }
 
 
@@ -128,7 +130,7 @@ class Output:
             least = max((len(row[0]) for row in cells), default=0) if index == 0 else None
             table.add_column(self.say(heading), justify="right" if number else "left", min_width=least)
         for row in cells:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))  # a name may hold square brackets
         with self._speaking():
             self.out.print(table)
 

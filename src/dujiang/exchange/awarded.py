@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dujiang.core.money import MICRO
 from dujiang.core.slots import slot_instant
 from dujiang.exchange.clearing import Round
 from dujiang.market.outcome import Outcome
 from dujiang.metering.usage import AwardedRun, PowerFigures, Usage
-from dujiang.policy.programme import Per, Programme
+from dujiang.policy.programme import Per
 from dujiang.settlement.award import Award, Rounding, Voucher
 from dujiang.settlement.bill import bill
 from dujiang.settlement.charge import Charge
@@ -39,22 +40,25 @@ class Awarded:
         return Charge(due, self.run.pool_id, self.accelerator, self.region, self.begin, self.end, self.data_gb_micro)
 
 
-def _voucher(row: Mapping[str, object], programmes: Mapping[str, Programme], limited: frozenset[str]) -> Voucher | None:
-    key = row["programme_id"]
-    if not isinstance(key, str):
-        return None
-    programme = programmes[key]
-    amount, share = row["voucher_ucny"], row["share_ppm"]
-    assert isinstance(amount, int)
-    assert isinstance(share, int)
-    return Voucher(
-        programme_id=key,
-        amount_ucny=amount,
-        share_ppm=share,
-        rounding=Rounding(programme.rounding.value),
-        budgeted=key in limited,
-        capped=programme.cap is not None and programme.cap.per is Per.ENTERPRISE,
-    )
+def _vouchers(round_: Round, outcome: Outcome) -> dict[str, tuple[Voucher, ...]]:
+    """Return the vouchers of each order that has any, in the order in which they pay."""
+    terms = round_.terms
+    limited = frozenset(k for k, flag in zip(terms.programme_ids, terms.budget_limited, strict=True) if flag)
+    found: dict[str, list[Voucher]] = {}
+    for order, key, share, amount in outcome.vouchers.select(
+        "order_id", "programme_id", "share_ppm", "voucher_ucny"
+    ).iter_rows():
+        programme = round_.programmes[key]
+        voucher = Voucher(
+            programme_id=key,
+            amount_ucny=amount,
+            share_ppm=share,
+            rounding=Rounding(programme.rounding.value),
+            budgeted=key in limited,
+            capped=any(cap.per is Per.ENTERPRISE for cap in programme.caps),
+        )
+        found.setdefault(order, []).append(voucher)
+    return {order: tuple(vouchers) for order, vouchers in found.items()}
 
 
 def awarded(round_: Round, outcome: Outcome) -> list[Awarded]:
@@ -72,12 +76,13 @@ def awarded(round_: Round, outcome: Outcome) -> list[Awarded]:
     per_pool = outcome.prices.sort("pool_id", "slot").partition_by("pool_id", as_dict=True)
     prices = {key[0]: frame["ucny_per_gpu_hour"].to_list() for key, frame in per_pool.items()}
     asks = {key[0]: frame["ask_ucny_per_gpu_hour"].to_list() for key, frame in per_pool.items()}
-    terms = round_.terms
-    limited = frozenset(k for k, flag in zip(terms.programme_ids, terms.budget_limited, strict=True) if flag)
+    ceilings = dict(zip(round_.terms.programme_ids, round_.terms.ceiling_ppm.tolist(), strict=True))
+    vouchers = _vouchers(round_, outcome)
     result = []
     for row in rows.iter_rows(named=True):
         begin, end = row["start"], row["start"] + row["slots"]
         pool = row["pool_id"]
+        support = vouchers.get(row["order_id"], ())
         award = Award(
             order_id=row["order_id"],
             enterprise_id=row["enterprise_id"],
@@ -90,7 +95,8 @@ def awarded(round_: Round, outcome: Outcome) -> list[Awarded]:
             transfer_ucny=row["transfer_ucny"],
             net_ucny=row["net_ucny"],
             limit_ucny=row["limit_ucny"],
-            voucher=_voucher(row, round_.programmes, limited),
+            vouchers=support,
+            ceiling_ppm=min((ceilings[voucher.programme_id] for voucher in support), default=MICRO),
         )
         run = AwardedRun(
             order_id=row["order_id"],
@@ -128,9 +134,10 @@ def caps_in_use(round_: Round, awards: list[Awarded]) -> dict[tuple[str, str], i
         for k, enterprise, amount in zip(terms.cap_programme, terms.cap_enterprise, terms.cap_left_ucny, strict=True)
     }
     used = {
-        (a.award.voucher.programme_id, a.award.enterprise_id)
+        (voucher.programme_id, a.award.enterprise_id)
         for a in awards
-        if a.award.voucher is not None and a.award.voucher.capped
+        for voucher in a.award.vouchers
+        if voucher.capped
     }
     return {key: left[key] for key in sorted(used)}
 

@@ -1,55 +1,132 @@
-"""Prices from the Lagrangian dual: a proximal bundle method over capacity, budget and cap multipliers.
+"""Prices from the Lagrangian dual: multipliers of capacity, links, budgets and caps, and the bounds that they prove.
 
 The problem. With a price on every pool and slot the orders part company: each buys the block that pays it most. The
-dual function is the value of all capacity, budgets and caps at their multipliers plus the sum of the orders' surplus;
-it is convex and piecewise linear, any non-negative point is an upper bound on the welfare of any allocation, and its
-least value is the best bound of this kind. Its subgradient at a point is what is free less what the orders would buy.
+dual function is the value of all capacity, links, budgets and caps at their multipliers plus the sum of the orders'
+surplus; it is convex and piecewise linear, any non-negative point is an upper bound on the welfare of any allocation,
+and its least value is the best bound of this kind. Its subgradient at a point is what is free less what the orders
+would buy (`pricing`).
 
 Worked case. One pool of 8 accelerators in one slot, ask 1 yuan; three orders for 8 with limits of 24, 40 and 80 yuan.
 At a multiplier of 4 (price 5) the order with 80 gains 40 and the one with 40 is indifferent: the dual is
 8 x 4 + 0 + 40 = 72, the welfare of serving the one with 80 is 80 - 8 = 72: gap zero.
 
-The choice. A subgradient step zigzags on this function. A bundle keeps the last cuts (value and subgradient) and
-steps to the minimum of their upper envelope plus a proximal term; the metric of that term scales each multiplier by
-its own size over its own supply. Cuts beyond `CUTS` fold into one aggregate. Left out: sampling, warm start.
+The choice. A subgradient step zigzags on this function; a proximal bundle (`bundle`) does not. Its metric scales each
+multiplier by its usual size over its own supply. A large book is solved on a sample first, every n-th order in pricing
+order counted n times: that costs a fraction of a pass and leaves a few passes over all orders.
 
-References
-----------
-K. C. Kiwiel, Proximity control in bundle methods for convex nondifferentiable minimization, Math. Prog. 46 (1990).
+Two bounds. Vouchers draw on budgets and caps, but what they are depends on payments. Counted with the least that they
+can be, the bound holds for every allocation, whatever it pays. Counted as paid at the published prices, it holds for
+every allocation that pays by the rule at these prices, and is tighter; it has multipliers of its own for budgets and
+caps, since at given prices of capacity it is convex in them.
+
+Left out. The rule that a contract uses a programme once: without it there are more allocations, so the bounds stay
+valid.
+
+For placing what is left after some awards::
+
+    keys = build_keys(a, rows=waiting, capacity=free)     # or take_keys(keys, mask), where the fit may be coarse
+    rest = solve_prices(a, keys, 15, supply=Supply(free, link, budget, cap), begin=prices, posted=published)
+    choices = best_responses(a, keys, *rest.prices.point(), posted=published)
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dujiang.core.money import MICRO
 from dujiang.market.arrays import MAX_PRICE_UCNY, BookArrays, Int
-from dujiang.market.kernels import best_responses, exact_surplus, simplex_qp, usage_of
+from dujiang.market.bundle import Bundle
+from dujiang.market.keys import Float, Keys, sample_keys, voucher_keys
+from dujiang.market.pricing import Pricers, Pricing
 
-Float = npt.NDArray[np.float64]
-Scalar = TypeVar("Scalar", np.int64, np.float64)
-
-CUTS = 24
-"""Cuts kept; more cost time in the small quadratic problem and gain little."""
-_SERIOUS = 0.1
-"""Share of the predicted decrease that makes a step a serious one (Kiwiel's m)."""
+CUTS = 12
+"""Cuts kept; more gain little."""
+SAMPLE = 20_000
+"""Orders of the sample on which a large book is solved first."""
+SAMPLE_PASSES = 120
+"""Most passes over the sample."""
 MAX_RATE_PPM = 100 * MICRO
 """Highest multiplier of a budget or cap: a hundred yuan of welfare for a yuan of voucher."""
+MAX_LINK_UCNY = 100_000 * MICRO
+"""Highest multiplier of a link, micro-yuan per GB; the dearest tariff that a book may state."""
+_LIGHT = 0.002
+"""Points with less weight than this are left out of a mix."""
+_SERIOUS = 0.1
+"""Share of the predicted decrease that makes a step a serious one (Kiwiel's m)."""
+_GOOD = 0.3
+"""Share of the predicted decrease from which the next step may be longer."""
+_DOUBTS = 2
+"""How often a search goes on with longer steps when it seems to be over."""
+_NULLS = 4
+"""Steps in a row that were not serious, after which the next is shorter."""
+_FIRST_WEIGHT, _WARM_WEIGHT, _LEAST_WEIGHT, _MOST_WEIGHT = 0.2, 0.02, 1e-5, 1e4
+"""Length of steps: the first without and with prices to start from, the shortest, the longest."""
+_CAP_STEP = 30.0
+"""How much longer steps of a cap's multiplier are: few orders draw on one cap, so it moves them little each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Integer multipliers; they make the certificate."""
+    """Whole multipliers; they make the certificate."""
 
     capacity: Int
     """[P, T] micro-yuan per GPU-hour above the ask."""
+    link: Int
+    """[L, T] micro-yuan per GB that starts to cross."""
     budget: Int
-    """[K+1] ppm."""
+    """[K] ppm."""
     cap: Int
     """[C] ppm."""
+    budget_paid: Int
+    """[K] ppm, for the bound at these prices."""
+    cap_paid: Int
+    """[C] the same."""
+
+    def point(self) -> tuple[Float, Float, Float, Float]:
+        """Return capacity, link, budget and cap as floats, rates per yuan, as a pricing pass takes them."""
+        return (
+            self.capacity.astype(np.float64),
+            self.link.astype(np.float64),
+            self.budget / MICRO,
+            self.cap / MICRO,
+        )
+
+    def point_paid(self) -> tuple[Float, Float, Float, Float]:
+        """Return the same with the rates of the bound at the prices."""
+        return (*self.point()[:2], self.budget_paid / MICRO, self.cap_paid / MICRO)
+
+
+class Supply(NamedTuple):
+    """What there is to be priced."""
+
+    capacity: Int
+    """[P, T] accelerators."""
+    link: Int
+    """[L, T] millionths of a GB."""
+    budget: Int
+    """[K] micro-yuan."""
+    cap: Int
+    """[C] micro-yuan."""
+
+
+class Weighted(NamedTuple):
+    """A point of the price search and how much the solution of the linear relaxation owes to it."""
+
+    weight: float
+    capacity: Float
+    """[P, T] micro-yuan per GPU-hour above the ask."""
+    link: Float
+    """[L, T] micro-yuan per GB."""
+    budget: Float
+    """[K] welfare per yuan of voucher."""
+    cap: Float
+    """[C] the same."""
+
+    def point(self) -> tuple[Float, Float, Float, Float]:
+        """Return the prices as a pricing pass takes them."""
+        return self.capacity, self.link, self.budget, self.cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,170 +134,264 @@ class DualResult:
     """Best prices found."""
 
     prices: Prices
+    """Those to publish."""
+    guide: Prices
+    """Those to place awards by: best for vouchers as paid at the published prices."""
+    mix: tuple[Weighted, ...]
+    """Points of the search for the guide, heaviest first; with these weights what the orders would buy at them is
+    nearly what there is."""
     bound_ucny: int
-    """Exact dual bound at these prices, rounded up."""
+    """Exact dual bound at these prices, rounded up: no allocation has a greater welfare."""
+    bound_at_prices_ucny: int
+    """The same for allocations that pay by the rule at these prices: no greater."""
     passes: int
-    """Pricing passes over all orders."""
+    """Pricing passes, those over a sample counted by its share of the orders (rounded up)."""
 
 
-def prefix(rates: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """Return [P, T+1] prefix sums over slots of [P, T] rates."""
-    zeros = np.zeros((rates.shape[0], 1), dtype=rates.dtype)
-    return np.ascontiguousarray(np.concatenate([zeros, np.cumsum(rates, axis=1)], axis=1))
+def supply_of(a: BookArrays) -> Supply:
+    """Return all that a book offers."""
+    return Supply(a.capacity, a.link_left, a.budget, a.cap_left)
 
 
 class _Function:
-    """The dual function on the vector (capacity, budgets, caps), in micro-yuan."""
+    """The dual function on one vector (capacity, links, budgets, caps), in micro-yuan."""
 
-    def __init__(self, a: BookArrays, free: Int, budget: Int, cap_left: Int) -> None:
-        self.a = a
-        self.cells = a.capacity.size
-        self.shape = a.capacity.shape
-        self.options = a.budget.shape[0]
-        self.limited = a.limited
-        self.supply = np.concatenate([free.ravel(), np.where(a.limited, budget, 0), cap_left]).astype(np.float64)
-        self.ask_sum = prefix(a.ask)
+    def __init__(
+        self,
+        a: BookArrays,
+        keys: Keys,
+        supply: Supply,
+        pricers: Pricers,
+        *,
+        factor: float = 1.0,
+        posted: Int | None = None,
+    ) -> None:
+        self._a, self._pricing, self._posted = a, pricers(a, keys), posted
+        self._factor = factor
+        cells, link_cells = a.capacity.size, a.link_left.size
+        self.ends = np.cumsum([cells, link_cells, a.budget.size, a.cap_left.size])
+        budgets = np.where(a.limited, supply.budget, 0)
+        parts = (supply.capacity.ravel(), supply.link.ravel() / MICRO, budgets, supply.cap)
+        self.supply = np.concatenate(parts).astype(np.float64)
+
+    def split(self, x: Float) -> tuple[Float, Float, Float, Float]:
+        """Return the parts of a vector."""
+        one, two, three, _ = self.ends
+        shape, link_shape = self._a.capacity.shape, self._a.link_left.shape
+        return x[:one].reshape(shape), x[one:two].reshape(link_shape), x[two:three], x[three:]
+
+    def join(self, prices: Prices) -> Float:
+        """Return prices as a vector."""
+        return np.concatenate([part.ravel() for part in prices.point()])
 
     def __call__(self, x: Float) -> tuple[float, Float]:
         """Return value and subgradient at a point >= 0."""
-        price_sum = prefix(self.a.ask + x[: self.cells].reshape(self.shape))
-        budget_price = x[self.cells : self.cells + self.options]
-        cap_price = x[self.cells + self.options :]
-        surplus, pool, start, option, voucher = best_responses(self.a, self.ask_sum, price_sum, budget_price, cap_price)
-        used, budgets, caps = usage_of(self.a, pool, start, option, voucher)
-        use = np.concatenate([used.ravel(), np.where(self.limited, budgets, 0.0), caps])
-        return float(self.supply @ x + surplus.sum()), self.supply - use
+        d = self._pricing.demand(*self.split(x), posted=self._posted)
+        budgets = np.where(self._a.limited, d.budget, 0)
+        use = np.concatenate([d.gpus.ravel(), d.link.ravel() / MICRO, budgets, d.cap])
+        return float((self.supply * x).sum()) + self._factor * d.surplus, self.supply - self._factor * use
 
     def scale(self) -> Float:
-        """Return the inverse metric: the size that a multiplier has over the supply that it prices."""
-        typical = max(float(np.median(self.a.ask)), 0.01 * MICRO)
-        size = np.concatenate([np.full(self.cells, typical), np.ones(self.supply.size - self.cells)])
-        scale = np.where(self.supply > 0, size / np.maximum(self.supply, 1.0), 0.0)
-        scale[self.cells : self.cells + self.options][~self.limited] = 0.0
+        """Return the inverse metric: the size that a multiplier has over the supply that it prices; 0: held at 0."""
+        typical = max(float(np.median(self._a.ask)) if self._a.ask.size else 0.0, 0.01 * MICRO)
+        sizes = np.repeat([typical, 0.1 * MICRO, 1.0, _CAP_STEP], np.diff(self.ends, prepend=0))
+        scale = np.where(self.supply > 0, sizes / np.maximum(self.supply, 1.0), 0.0)
+        _, two, three, _ = self.ends
+        scale[two:three][~self._a.limited] = 0.0
         return scale
 
 
-class _Bundle:
-    """Cuts of the dual function: `value >= intercept + slope @ x`."""
-
-    def __init__(self, size: int) -> None:
-        self.slopes = np.zeros((0, size))
-        self.intercepts = np.zeros(0)
-        self.alpha = np.zeros(0)
-
-    def add(self, slope: Float, intercept: float) -> None:
-        """Take a cut; fold the lightest ones into an aggregate when there are too many."""
-        if len(self.alpha) >= CUTS:
-            total = self.alpha @ self.slopes
-            level = float(self.alpha @ self.intercepts)
-            keep = np.sort(np.argsort(-self.alpha, kind="stable")[: CUTS - 2])
-            self.slopes = np.vstack([self.slopes[keep], total])
-            self.intercepts = np.append(self.intercepts[keep], level)
-            self.alpha = np.append(np.zeros(len(keep)), 1.0)
-        self.slopes = np.vstack([self.slopes, slope])
-        self.intercepts = np.append(self.intercepts, intercept)
-        self.alpha = np.append(self.alpha, 0.0) if len(self.alpha) else np.ones(1)
-
-    def step(self, centre: Float, scale: Float, weight: float) -> tuple[Float, float]:
-        """Return the proximal minimiser over x >= 0 and the model's value there.
-
-        The clipping at zero makes the dual of the small problem piecewise quadratic; the set of clipped entries is
-        held, the quadratic solved, the set updated, a few times over.
-        """
-        x = np.maximum(0.0, centre - weight * scale * (self.alpha @ self.slopes))
-        for _ in range(8):
-            moving = x > 0.0
-            metric = weight * scale * moving
-            scaled = self.slopes * metric
-            h = scaled @ self.slopes.T
-            b = self.intercepts + self.slopes @ np.where(moving, centre, 0.0)
-            self.alpha = simplex_qp(h, b - h @ self.alpha, self.alpha, 400)
-            previous = x
-            x = np.maximum(0.0, centre - weight * scale * (self.alpha @ self.slopes))
-            if np.array_equal(x > 0.0, previous > 0.0):
-                break
-        return x, float((self.intercepts + self.slopes @ x).max())
+class _Descent(NamedTuple):
+    x: Float
+    value: float
+    weight: float
+    passes: int
+    mix: list[tuple[float, Float]]
+    """Weights and points whose demands add up to the supply, nearly: the relaxation's solution."""
 
 
-def exact_bound(a: BookArrays, prices: Prices) -> int:
-    """Return the dual bound at integer prices, exactly, rounded up to a micro-yuan.
-
-    No allocation of this book can have a greater welfare (design 4.5): see docs/clearing.md.
-    """
-    whole, rest = exact_surplus(a, prefix(a.ask), prefix(a.ask + prices.capacity), prices.budget, prices.cap)
-    value = sum((a.capacity.astype(object) * prices.capacity.astype(object)).ravel().tolist())
-    value += sum(int(w) for w in whole)
-    ppm = -sum(int(r) for r in rest)
-    ppm += sum(int(b) * int(m) for b, m in zip(a.budget[a.limited], prices.budget[a.limited], strict=True))
-    ppm += sum(int(c) * int(m) for c, m in zip(a.cap_left, prices.cap, strict=True))
-    return int(value + -(-ppm // MICRO))
-
-
-def _to_integers(f: _Function, x: Float) -> Prices:
-    """Turn the solver's point into integer multipliers; cut down, so prices never rise by rounding."""
-    capacity = np.minimum(np.floor(x[: f.cells].reshape(f.shape)), MAX_PRICE_UCNY - f.a.ask).astype(np.int64)
-    rates = np.minimum(np.floor(x[f.cells :] * MICRO), MAX_RATE_PPM).astype(np.int64)
-    return Prices(np.maximum(capacity, 0), rates[: f.options], rates[f.options :])
-
-
-def solve_dual(
-    a: BookArrays,
+def _descend(
+    function: Callable[[Float], tuple[float, Float]],
+    centre: Float,
+    scale: Float,
+    weight: float,
     passes: int,
-    *,
-    free: Int | None = None,
-    budget: Int | None = None,
-    cap_left: Int | None = None,
-    begin: Prices | None = None,
-    tolerance: float = 1e-4,
-    progress: Callable[[int, float], None] | None = None,
-) -> DualResult:
-    """Minimise the dual function.
-
-    Parameters
-    ----------
-    a : the book
-    passes : most pricing passes
-    free, budget, cap_left : supply to price, if not that of the book (what is left after some awards)
-    begin : prices to start from
-    tolerance : stop once the model promises less than this share of the value
-    progress : called with the pass and the best value in yuan
-
-    Returns
-    -------
-    the prices of the best point, integer, and the exact bound there (of the whole book)
-    """
-    f = _Function(
-        a,
-        a.capacity if free is None else free,
-        a.budget if budget is None else budget,
-        a.cap_left if cap_left is None else cap_left,
-    )
-    scale = f.scale()
-    centre = np.zeros(f.supply.size)
-    if begin is not None:
-        centre = np.concatenate([begin.capacity.ravel(), begin.budget / MICRO, begin.cap / MICRO]).astype(np.float64)
-        centre[scale == 0.0] = 0.0
-    best, slope = f(centre)
-    bundle = _Bundle(f.supply.size)
-    bundle.add(slope, best - float(slope @ centre))
-    weight, done, null_steps = 1.0, 1, 0
+    tolerance: float,
+    tell: Callable[[int, float], None],
+) -> _Descent:
+    """Minimise a convex function over x >= 0 with a proximal bundle."""
+    best, slope = function(centre)
+    bundle = Bundle(centre.size, CUTS)
+    bundle.add(slope, best - float((slope * centre).sum()))
+    done, nulls, doubts = 1, 0, 0
+    points = [centre]
     while done < passes:
         x, model = bundle.step(centre, scale, weight)
         predicted = best - model
         if predicted <= tolerance * abs(best):
-            break
-        value, slope = f(x)
+            # short steps promise little even far from the optimum: believe only longer ones, or the third time
+            if weight >= _FIRST_WEIGHT or doubts == _DOUBTS:
+                break
+            weight, nulls, doubts = min(10.0 * weight, _FIRST_WEIGHT), 0, doubts + 1
+            continue
+        value, slope = function(x)
         done += 1
-        bundle.add(slope, value - float(slope @ x))
+        bundle.add(slope, value - float((slope * x).sum()))
+        points.append(x)
         if best - value >= _SERIOUS * predicted:
-            if best - value >= 0.5 * predicted:
-                weight = min(weight * 2.0, 1e4)
-            centre, best, null_steps = x, value, 0
+            if best - value >= _GOOD * predicted:
+                weight = min(weight * 2.0, _MOST_WEIGHT)
+            centre, best, nulls = x, value, 0
         else:
-            null_steps += 1
-            if null_steps >= 4:
-                weight, null_steps = max(weight * 0.5, 1e-4), 0
-        if progress is not None:
-            progress(done, best / MICRO)
-    prices = _to_integers(f, centre)
-    return DualResult(prices, exact_bound(a, prices), done)
+            nulls += 1
+            if nulls >= _NULLS:
+                weight, nulls = max(weight * 0.5, _LEAST_WEIGHT), 0
+        tell(done, best)
+    mix = [(share, points[number]) for number, share in bundle.mixture().items() if share > _LIGHT]
+    mix.sort(key=lambda part: -part[0])
+    return _Descent(centre, best, weight, done, mix)
+
+
+def _to_prices(a: BookArrays, capacity: Float, link: Float, budget: Float, cap: Float) -> Prices:
+    """Turn the solver's point into whole multipliers; cut down, so prices never rise by rounding."""
+    most = np.maximum(MAX_PRICE_UCNY - a.ask, 0)
+    rates = [np.minimum(np.floor(rate * MICRO), MAX_RATE_PPM).astype(np.int64) for rate in (budget, cap)]
+    return Prices(
+        np.minimum(np.floor(capacity), most).astype(np.int64),
+        np.minimum(np.floor(link), MAX_LINK_UCNY).astype(np.int64),
+        *rates,
+        *rates,
+    )
+
+
+class Solved(NamedTuple):
+    """What a price search ends with."""
+
+    prices: Prices
+    mix: tuple[Weighted, ...]
+    """See `DualResult.mix`."""
+    passes: int
+    """Over all orders."""
+
+
+def solve_prices(
+    a: BookArrays,
+    keys: Keys,
+    passes: int,
+    *,
+    supply: Supply | None = None,
+    begin: Prices | None = None,
+    posted: Int | None = None,
+    tolerance: float = 1e-4,
+    progress: Callable[[int, float], None] | None = None,
+    pricers: Pricers = Pricing,
+) -> Solved:
+    """Minimise the dual function of some orders and some supply.
+
+    Parameters
+    ----------
+    a : the book
+    keys : the orders that take part
+    passes : most pricing passes over all of them; a sample of a large set is priced up to `SAMPLE_PASSES` times before
+    supply : what there is; None: all that the book offers
+    begin : prices to start from; None: none
+    posted : [P, T] published prices by which vouchers are paid; None: vouchers count with the least that they can be
+    tolerance : stop once the model promises less than this share of the value
+    progress : called with the passes made and the best value in yuan
+    pricers : makes the pricing passes; all of them give the same sums
+    """
+    supply = supply_of(a) if supply is None else supply
+    tell = _silent if progress is None else progress
+    whole = _Function(a, keys, supply, pricers, posted=posted)
+    scale = whole.scale()
+    x, weight = np.zeros(scale.size), _FIRST_WEIGHT
+    if begin is not None:
+        x, weight = whole.join(begin), _WARM_WEIGHT
+        x[scale == 0.0] = 0.0
+    elif keys.row.size > 2 * SAMPLE:
+        some = sample_keys(keys, SAMPLE)
+        part = _Function(a, some, supply, pricers, factor=keys.row.size / some.row.size, posted=posted)
+        first = _descend(part, x, scale, weight, SAMPLE_PASSES, 3.0 * tolerance, _silent)
+        x, weight = first.x, first.weight
+    last = _descend(whole, x, scale, weight, passes, tolerance, lambda done, value: tell(done, value / MICRO))
+    mix = tuple(Weighted(share, *whole.split(point)) for share, point in last.mix)
+    return Solved(_to_prices(a, *whole.split(last.x)), mix, last.passes)
+
+
+def _sum_of_products(one: Int, other: Int) -> int:
+    """Return the sum of the products as a Python integer; the products may pass int64."""
+    there = np.nonzero(other)
+    return sum(x * y for x, y in zip(one[there].tolist(), other[there].tolist(), strict=True))
+
+
+def exact_bounds(a: BookArrays, keys: Keys, prices: Prices, pricers: Pricers = Pricing) -> tuple[int, int]:
+    """Return the dual bound and the bound at the prices, exactly, each rounded up to a micro-yuan (docs/clearing.md).
+
+    Parameters
+    ----------
+    a : the book
+    keys : of all its orders, at its own capacity
+    prices : any whole multipliers that are not negative
+    pricers : makes the pricing passes
+    """
+    ppm = _sum_of_products(a.capacity, prices.capacity) * MICRO + _sum_of_products(a.link_left, prices.link)
+    with_vouchers, others = voucher_keys(keys, a)
+    args = prices.capacity, prices.link
+    bounds = []
+    whole, rest = pricers(a, others).whole_surplus(*args, prices.budget, prices.cap, paid=False)
+    pricing = pricers(a, with_vouchers)
+    for paid, budget, cap in ((False, prices.budget, prices.cap), (True, prices.budget_paid, prices.cap_paid)):
+        more, less = pricing.whole_surplus(*args, budget, cap, paid=paid)
+        left = _sum_of_products(a.budget[a.limited], budget[a.limited]) + _sum_of_products(a.cap_left, cap)
+        bounds.append(-(-(ppm + left + (whole + more) * MICRO - rest - less) // MICRO))
+    return bounds[0], bounds[1]
+
+
+def _rates_as_paid(
+    a: BookArrays, keys: Keys, prices: Prices, passes: int, tolerance: float, pricers: Pricers
+) -> tuple[Prices, int]:
+    """Choose multipliers of budgets and caps for the bound at the prices; return them and the passes made."""
+    f = _Function(a, voucher_keys(keys, a)[0], supply_of(a), pricers, posted=a.ask + prices.capacity)
+    scale = f.scale()
+    scale[: f.ends[1]] = 0.0  # held where they are
+    start = np.concatenate([part.ravel() for part in prices.point_paid()])
+    found = _descend(f, start, scale, _WARM_WEIGHT, passes, tolerance, _silent)
+    paid = _to_prices(a, *f.split(found.x))
+    return replace(prices, budget_paid=paid.budget, cap_paid=paid.cap), found.passes
+
+
+def solve_dual(
+    a: BookArrays,
+    keys: Keys,
+    passes: int,
+    *,
+    begin: Prices | None = None,
+    tolerance: float = 1e-4,
+    progress: Callable[[int, float], None] | None = None,
+    pricers: Pricers = Pricing,
+) -> DualResult:
+    """Choose the prices of a book and work out exactly what they prove.
+
+    Parameters
+    ----------
+    a : the book
+    keys : of all its orders, at its own capacity
+    passes, begin, tolerance, progress, pricers : see `solve_prices`
+    """
+    solved = solve_prices(a, keys, passes, begin=begin, tolerance=tolerance, progress=progress, pricers=pricers)
+    prices, made = solved.prices, solved.passes
+    if a.limited.any() or a.cap_left.size:
+        posted = a.ask + prices.capacity
+        solved = solve_prices(a, keys, passes, begin=prices, posted=posted, tolerance=tolerance, pricers=pricers)
+        start = replace(prices, budget_paid=solved.prices.budget, cap_paid=solved.prices.cap)
+        prices, more = _rates_as_paid(a, keys, start, passes, tolerance, pricers)
+        made += solved.passes + more
+    bound, at_prices = exact_bounds(a, keys, prices, pricers)
+    if at_prices > bound:  # an early end of the search; with the same rates it is no greater
+        prices = replace(prices, budget_paid=prices.budget, cap_paid=prices.cap)
+        bound, at_prices = exact_bounds(a, keys, prices, pricers)
+    return DualResult(prices, solved.prices, solved.mix, bound, at_prices, made)
+
+
+def _silent(_done: int, _value: float) -> None:
+    pass

@@ -1,45 +1,64 @@
-"""The first engine: bundle prices, priced slices, ruin and recreate. Book arrays in, awards and prices out."""
+"""The engine: prices from the dual, awards recovered from them, local improvement. Arrays in, awards and prices out.
+
+Every step works within a count of passes or moves, not of seconds, sums in whole numbers or in one fixed order, and
+draws random numbers from a stated seed: the same book gives the same bytes, whatever the number of threads.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from dujiang.core.money import MICRO
-from dujiang.market.arrays import BookArrays, Int
-from dujiang.market.dual import Prices, prefix, solve_dual
-from dujiang.market.kernels import best_responses
-from dujiang.market.primal import Float, Guide, Guides, Posted, State, empty_state, improve, place
+from dujiang.market.arrays import BookArrays
+from dujiang.market.dual import DualResult, Prices, solve_dual
+from dujiang.market.improve import Appraisal, Guides, improve, nearby, scratch
+from dujiang.market.keys import build_keys
+from dujiang.market.place import Guide, best_blocks, guide_at
+from dujiang.market.pricing import Pricers, Pricing
+from dujiang.market.recovery import recover
+from dujiang.market.simple_rules import Rule, allocate
+from dujiang.market.state import Float, Posted, State, copied, empty_state, posted_prices
 
 Clock = Callable[[], float]
 Progress = Callable[[str, float, float | None], None]
 """Called with the phase, its share done (0 to 1) and the current gap."""
 
 SEED = 20250401
-SLICES = 6
-"""Slices of the first placement; more slices re-price more often and gain little past six."""
-
-HEAT = 0.05
+GUIDES = (0.0, 0.4, 0.8, 1.0)
+"""Guide prices of improvement, as shares of the prices above the asks."""
+HEAT = 0.1
 """Loss that a first move may make, as a share of the mean welfare of an award; it falls a thousandfold to the end."""
+CHUNKS = 20
+"""Pieces of improvement: after each one the best state is kept, the clock and the gap are looked at."""
+RULES_ORDERS = 50_000
+"""Up to so many orders the simple rules are tried as well."""
+_SHY = 0.25
+"""A waiting order that falls short of the prices by this share of its cost is taken into a move with chance 1 / e."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How hard to try. Moves and passes, not seconds, so that the same book gives the same bytes."""
 
-    passes: int = 260
-    """Most pricing passes for the prices."""
-    slice_passes: int = 15
-    """Pricing passes on what is left after each slice."""
-    moves_per_order: int = 25
-    moves_min: int = 4_000
+    passes: int = 60
+    """Most pricing passes over all orders."""
+    tolerance: float = 5e-5
+    """The price search ends once it promises less than this share of the bound."""
+    moves_per_order: int = 20
+    moves_min: int = 60_000
     moves_max: int = 100_000
-    ruin: int = 60
-    """Most awards removed by one move."""
+    """Moves of improvement; on more than 5,000 orders fewer, since each takes longer: the work stays about the same."""
+    ruin: int = 20
+    """Most awards removed by a move that opens a hole."""
     seconds: float | None = None
     """Stop improving so many seconds after the start; a result cut short is not reproducible, and says so."""
     gap: float = 0.0
     """Stop improving once the certified gap is at most this."""
+
+    def moves(self, live: int) -> int:
+        """Return the moves of improvement for so many orders that could be served."""
+        planned = min(max(self.moves_min, self.moves_per_order * live), self.moves_max)
+        return planned if live <= 5_000 else min(planned, self.moves_max * 5_000 // live)
 
 
 @dataclass(slots=True)
@@ -49,84 +68,58 @@ class Cleared:
     state: State
     prices: Prices
     bound_ucny: int
+    """Exact dual bound: no allocation has a greater welfare."""
+    bound_at_prices_ucny: int
+    """The same for allocations that pay by the rule at these prices."""
     passes: int
     moves: int
     cut_short: bool
+    """The clock, not the count of moves, ended the improvement."""
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def _guide(a: BookArrays, prices: Prices, factor: float) -> Guide:
-    steer = a.ask + factor * prices.capacity
-    return Guide(prefix(steer), factor * prices.budget / MICRO, factor * prices.cap / MICRO)
+def gap_of(bound_ucny: int, welfare_ucny: int) -> float:
+    """Return the certified gap: what the bound leaves open, as a share of the bound (design 4.5)."""
+    return 0.0 if bound_ucny <= 0 else max(0.0, (bound_ucny - welfare_ucny) / bound_ucny)
 
 
-def _stack(guides: list[Guide]) -> Guides:
-    return Guides(
-        np.stack([g.price_sum for g in guides]), np.stack([g.budget for g in guides]), np.stack([g.cap for g in guides])
-    )
+def _welfare(s: State) -> int:
+    return int(s.worth.sum())
 
 
-def _surplus(a: BookArrays, posted: Posted, guide: Guide) -> tuple[Float, Float]:
-    """Return each order's surplus at guide prices, and the same per yuan of cost of its best block."""
-    surplus, pool, start, _, _ = best_responses(a, posted.ask_sum, guide.price_sum, guide.budget, guide.cap)
-    cost = np.ones(len(surplus))
-    rows = np.flatnonzero(pool >= 0)
-    p, t = pool[rows], start[rows]
-    d = a.slots[rows, p]
-    cost[rows] = np.maximum(a.gpus[rows] * (guide.price_sum[p, t + d] - guide.price_sum[p, t]), 1.0)
-    return surplus, surplus / cost
+class _Run:
+    """One clearing: the book, its published prices and what is told to whom."""
+
+    def __init__(self, a: BookArrays, effort: Effort, clock: Clock, progress: Progress | None) -> None:
+        self.a, self.effort, self._clock, self._progress = a, effort, clock, progress
+        self._opened = self._begun = clock()
+        self.seconds: dict[str, float] = {}
+
+    def tell(self, phase: str, share: float, gap: float | None = None) -> None:
+        """Report where the work stands."""
+        if self._progress is not None:
+            self._progress(phase, share, gap)
+
+    def done(self, phase: str, gap: float | None = None) -> None:
+        """Note that a phase is over."""
+        now = self._clock()
+        self.seconds[phase] = now - self._begun
+        self._begun = now
+        self.tell(phase, 1.0, gap)
+
+    def in_time(self) -> bool:
+        """Say whether there is time left."""
+        return self.effort.seconds is None or self._clock() - self._opened <= self.effort.seconds
 
 
-def _place_slices(a: BookArrays, s: State, prices: Prices, posted: Posted, effort: Effort) -> None:
-    """Place the most profitable slice, re-price what is left, repeat; fill up at the asks."""
-    guide_prices = prices
-    for number in range(SLICES):
-        guide = _guide(a, guide_prices, 1.0)
-        surplus, density = _surplus(a, posted, guide)
-        waiting = np.flatnonzero((s.pool < 0) & (surplus > 0))
-        if not waiting.size:
-            break
-        rank = waiting[np.argsort(-density[waiting], kind="stable")]
-        take = rank if number == SLICES - 1 else rank[: -(-rank.size // 3)]
-        place(a, s, guide, posted, take, 0.0)
-        open_rows = s.pool < 0
-        rest = a._replace(slots=np.where(open_rows[:, None], a.slots, 0))
-        guide_prices = solve_dual(
-            rest, effort.slice_passes, free=s.free, budget=s.budget, cap_left=s.cap, begin=guide_prices
-        ).prices
-    for factor in (0.5, 0.0):
-        guide = _guide(a, guide_prices, factor)
-        _, density = _surplus(a, posted, guide)
-        rank = np.argsort(-density, kind="stable").astype(np.int64)
-        place(a, s, guide, posted, rank, 0.0)
-
-
-def _copy(s: State) -> State:
-    return State._make(array.copy() for array in s)
-
-
-def _live(a: BookArrays, posted: Posted) -> Int:
-    """Return the orders that could be served in an empty market."""
-    free_prices = Guide(posted.ask_sum.astype(np.float64), np.zeros(a.budget.shape[0]), np.zeros(a.cap_left.shape[0]))
-    surplus, _ = _surplus(a, posted, free_prices)
-    return np.flatnonzero(surplus > 0).astype(np.int64)
-
-
-def _ranks(a: BookArrays, posted: Posted, guides: Guides) -> Float:
-    """Return [R, J] sort keys: value over cost at the prices, welfare, welfare per GPU-slot, GPU-slots, none."""
-    first, last = (Guide(guides.price_sum[g], guides.budget[g], guides.cap[g]) for g in (0, -1))
-    _, density = _surplus(a, posted, last)
-    worth, _ = _surplus(a, posted, first)
-    shortest = np.where(a.slots > 0, a.slots, np.iinfo(np.int64).max).min(axis=1, initial=np.iinfo(np.int64).max)
-    size = a.gpus * np.where(a.slots.any(axis=1), shortest, 1).astype(np.float64)
-    return np.stack([1.0 + density, worth, worth / size, size, np.ones(len(size))])
-
-
-def _gap(bound: int, welfare: int) -> float:
-    return 0.0 if bound <= 0 else max(0.0, (bound - welfare) / bound)
-
-
-def solve(a: BookArrays, effort: Effort, clock: Clock, progress: Progress | None = None) -> Cleared:
+def solve(
+    a: BookArrays,
+    effort: Effort,
+    clock: Clock,
+    progress: Progress | None = None,
+    warm: Prices | None = None,
+    pricers: Pricers = Pricing,
+) -> Cleared:
     """Clear a book.
 
     Parameters
@@ -135,79 +128,97 @@ def solve(a: BookArrays, effort: Effort, clock: Clock, progress: Progress | None
     effort : how hard to try
     clock : seconds, for `effort.seconds` and the report of phases only
     progress : told the phase, its share and the gap
+    warm : prices to begin with, say those of the last round
+    pricers : makes the passes of the price search over all orders; whichever does, the result is the same
 
     Returns
     -------
-    awards as a state, integer prices and the exact dual bound at these prices
+    awards as a state, whole prices and the exact dual bounds at these prices
     """
-
-    def tell(phase: str, share: float, gap: float | None = None) -> None:
-        if progress is not None:
-            progress(phase, share, gap)
-
-    opened = begin = clock()
-    dual = solve_dual(a, effort.passes, progress=lambda done, _: tell("prices", done / effort.passes))
-    seconds = {"prices": clock() - begin}
-    tell("prices", 1.0)
-    posted = Posted(prefix(a.ask + dual.prices.capacity), prefix(a.ask))
+    run = _Run(a, effort, clock, progress)
+    run.tell("prices", 0.0)
+    keys = build_keys(a)
+    run.done("keys")
+    dual = solve_dual(
+        a,
+        keys,
+        effort.passes,
+        begin=warm,
+        tolerance=effort.tolerance,
+        progress=lambda done, _: run.tell("prices", done / effort.passes),
+        pricers=pricers,
+    )
+    run.done("prices")
+    posted = posted_prices(a, dual.prices.capacity)
+    run.tell("placement", 0.0)
     s = empty_state(a)
-    begin = clock()
-    tell("placement", 0.0)
-    _place_slices(a, s, dual.prices, posted, effort)
-    tell("placement", 1.0, _gap(dual.bound_ucny, int(s.worth.sum())))
-    seconds["placement"] = clock() - begin
-    begin = clock()
-
-    def in_time() -> bool:
-        return effort.seconds is None or clock() - opened <= effort.seconds
-
-    s, moves, cut = _improve(a, s, dual.prices, dual.bound_ucny, posted, effort, in_time, tell)
-    seconds["improvement"] = clock() - begin
-    return Cleared(s, dual.prices, dual.bound_ucny, dual.passes, moves, cut, seconds)
+    recover(a, s, keys, dual.guide.point(), dual.mix, posted)
+    if a.gpus.size <= RULES_ORDERS:
+        s = max([s, *(allocate(a, posted, rule) for rule in Rule)], key=_welfare)
+    run.done("placement", gap_of(dual.bound_ucny, _welfare(s)))
+    s, moves, cut = _improve(run, s, dual, posted)
+    run.done("improvement", gap_of(dual.bound_ucny, _welfare(s)))
+    return Cleared(s, dual.prices, dual.bound_ucny, dual.bound_at_prices_ucny, dual.passes, moves, cut, run.seconds)
 
 
-def _improve(
-    a: BookArrays,
-    s: State,
-    prices: Prices,
-    bound: int,
-    posted: Posted,
-    effort: Effort,
-    in_time: Callable[[], bool],
-    tell: Callable[..., None],
-) -> tuple[State, int, bool]:
-    """Ruin and recreate in chunks; keep the best state seen; return it, the moves made and whether the clock cut."""
-    live = _live(a, posted)
-    if not live.size:
+def _guides(a: BookArrays, point: tuple[Float, Float, Float, Float]) -> tuple[Guides, list[Guide]]:
+    guides = [guide_at(a, *(factor * part for part in point)) for factor in GUIDES]
+    return Guides(*(np.stack(parts) for parts in zip(*guides, strict=True))), guides
+
+
+def _appraisal(a: BookArrays, posted: Posted, guides: list[Guide]) -> Appraisal:
+    """Return what improvement should know of the orders: what they are worth in an empty market, and at the prices."""
+    rows = np.arange(a.gpus.size)
+    empty = empty_state(a)
+    free = best_blocks(a, empty, guides[0], posted, rows, 0.0)
+    priced = best_blocks(a, empty, guides[-1], posted, rows, -np.inf)
+    worth = np.where(free.pool >= 0, free.score, 0.0)
+    pool, start = np.maximum(priced.pool, 0), np.maximum(priced.start, 0)
+    length = np.where(priced.pool >= 0, a.slots[a.shape, pool], 0)
+    sums = guides[-1].price_sum
+    cost = np.maximum(a.gpus * (sums[pool, start + length] - sums[pool, start]), 1.0)
+    margin = np.where(priced.pool >= 0, priced.score / cost, -1.0)
+    size = a.gpus * np.maximum(length, 1).astype(np.float64)
+    appeal = np.maximum(np.exp(np.minimum(margin, 0.0) / _SHY), 0.05)
+    ranks = np.stack([1.0 + np.maximum(margin, -0.99), 1.0 + worth, (1.0 + worth) / size, size, np.ones(rows.size)])
+    return Appraisal(
+        live=np.flatnonzero(worth > 0),
+        appeal=appeal,
+        pull=np.sqrt(1.0 + worth) * appeal,
+        ranks=ranks,
+    )
+
+
+def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[State, int, bool]:
+    """Ruin and recreate in chunks; return the best state, the moves made and whether the clock ended it."""
+    a, effort = run.a, run.effort
+    planned = effort.moves(int(a.gpus.size))
+    best = best_welfare = 0
+    if gap_of(dual.bound_ucny, _welfare(s)) <= effort.gap or not planned:
         return s, 0, False
-    guides = _stack([_guide(a, prices, factor) for factor in (0.0, 0.4, 0.8, 1.0)])
-    ranks = _ranks(a, posted, guides)
-    planned = min(max(effort.moves_min, effort.moves_per_order * int(live.size)), effort.moves_max)
-    chunks = 20
-    rng = np.array([SEED], dtype=np.uint64)
-    welfare = int(s.worth.sum())
-    best, best_welfare = _copy(s), welfare
+    guides, single = _guides(a, dual.guide.point())
+    worth = _appraisal(a, posted, single)
+    if not worth.live.size:
+        return s, 0, False
+    near = nearby(a, s, worth.live, worth.pull)
+    memory, rng = scratch(a), np.array([SEED], dtype=np.uint64)
+    best, best_welfare = copied(s), _welfare(s)
+    welfare = best_welfare
     typical = max(1.0, welfare / max(1, int((s.pool >= 0).sum())))
     moves = 0
-    for chunk in range(chunks):
-        if _gap(bound, best_welfare) <= effort.gap:
+    for chunk in range(CHUNKS):
+        if gap_of(dual.bound_ucny, best_welfare) <= effort.gap:
             break
-        if not in_time():
+        if not run.in_time():
             return best, moves, True
-        hot = HEAT * typical * 0.001 ** (chunk / chunks)
-        cold = HEAT * typical * 0.001 ** ((chunk + 1) / chunks)
-        size = planned // chunks
-        welfare += improve(a, s, guides, posted, live, ranks, rng, size, effort.ruin, hot, cold)
-        moves += size
+        hot, cold = (HEAT * typical * 0.001 ** ((chunk + i) / CHUNKS) for i in (0, 1))
+        count = planned * (chunk + 1) // CHUNKS - moves
+        welfare += improve(a, s, near, guides, posted, worth, memory, rng, count, effort.ruin, hot, cold)
+        moves += count
         if welfare > best_welfare:
-            best, best_welfare = _copy(s), welfare
-        tell("improvement", (chunk + 1) / chunks, _gap(bound, best_welfare))
+            best, best_welfare = copied(s), welfare
+        run.tell("improvement", (chunk + 1) / CHUNKS, gap_of(dual.bound_ucny, best_welfare))
     return best, moves, False
 
 
-def gap_of(bound_ucny: int, welfare_ucny: int) -> float:
-    """Return the certified gap: what the bound leaves open, as a share of the bound (design 4.5)."""
-    return _gap(bound_ucny, welfare_ucny)
-
-
-__all__ = ["Cleared", "Effort", "Progress", "gap_of", "solve"]
+__all__ = ["Cleared", "Clock", "Effort", "Prices", "Progress", "gap_of", "solve"]

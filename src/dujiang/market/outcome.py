@@ -17,7 +17,7 @@ class Coupling(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an order was not served; the first that applies, at the published prices."""
+    """Why an order was not served; the first that applies, at the published prices (see `market.rejections`)."""
 
     NO_COMPATIBLE_POOL = "no_compatible_pool"
     """No pool meets its accelerators, stacks, regions, link and round-trip time."""
@@ -28,7 +28,9 @@ class Reason(StrEnum):
     LIMIT_BELOW_PRICE = "limit_below_price"
     """Its effective limit is below the price of the round everywhere."""
     VOUCHER_EXHAUSTED = "voucher_exhausted"
-    """It could pay only with a voucher whose budget or cap has run out."""
+    """It could pay only with vouchers that are used up: a budget, its enterprise's cap, or its contract's one use."""
+    LINK_FULL = "link_full"
+    """Wherever it could pay, its data would cross a link that is full, or dearer than what the block gains."""
     PARADOXICAL = "paradoxical"
     """It could pay the price, yet indivisible blocks leave no place for it (design 4.6 e)."""
 
@@ -54,8 +56,20 @@ AWARD_SCHEMA: dict[str, pl.DataType] = {
     "room_ucny": pl.Int64(),
     "hours_micro": pl.Int64(),
 }
-"""`gross + transfer = voucher + net`; gross goes to the centre, transfer to the carrier. `paradoxical`: served although
-its cost at the prices is above its effective limit; it pays the limit. `hours_micro`: true run time in that pool."""
+"""`gross + transfer = voucher + net`; gross goes to the centre, transfer to the carrier. `voucher_ucny` is the sum of
+the award's vouchers, `programme_id` their programmes joined with `;` in paying order, null without one; `share_ppm` and
+`room_ucny` are those of a single voucher, 0 without one and null with several (`VOUCHER_SCHEMA` has each).
+`paradoxical`: served although its cost at the prices is above its effective limit; it pays the limit. `hours_micro`:
+true run time in that pool."""
+
+VOUCHER_SCHEMA: dict[str, pl.DataType] = {
+    "order_id": pl.String(),
+    "programme_id": pl.String(),
+    "share_ppm": pl.Int64(),
+    "room_ucny": pl.Int64(),
+    "voucher_ucny": pl.Int64(),
+}
+"""One row per voucher of an award: its share in that pool, the most that it could be, and what it pays."""
 
 PRICE_SCHEMA: dict[str, pl.DataType] = {
     "pool_id": pl.String(),
@@ -65,9 +79,28 @@ PRICE_SCHEMA: dict[str, pl.DataType] = {
     "gpus_used": pl.Int64(),
     "ask_ucny_per_gpu_hour": pl.Int64(),
 }
-"""One row per pool and slot; `gpus_free` is what is left after the round."""
+"""One row per pool and slot: `gpus_used` by awards of the round, `gpus_free` after it; what runs already is in none."""
 
-REJECTION_SCHEMA: dict[str, pl.DataType] = {"order_id": pl.String(), "reason": pl.String(), "detail": pl.String()}
+LINK_PRICE_SCHEMA: dict[str, pl.DataType] = {
+    "origin_region": pl.String(),
+    "region": pl.String(),
+    "slot": pl.Int64(),
+    "gb_per_slot_micro": pl.Int64(),
+    "gb_used_micro": pl.Int64(),
+    "ucny_per_gb": pl.Int64(),
+}
+"""One row per limited link and slot: what may start to cross in it before the round, what of that the awards take, and
+its multiplier, which steers and bounds and is paid by nobody."""
+
+REJECTION_SCHEMA: dict[str, pl.DataType] = {
+    "order_id": pl.String(),
+    "reason": pl.String(),
+    "enough_limit_ucny": pl.Int64(),
+    "enough_deadline": pl.Int64(),
+    "detail": pl.String(),
+    "detail_zh": pl.String(),
+}
+"""`enough_…`: what would have been enough, null where nothing would (see `market.rejections`)."""
 
 MULTIPLIER_SCHEMA: dict[str, pl.DataType] = {
     "programme_id": pl.String(),
@@ -75,8 +108,10 @@ MULTIPLIER_SCHEMA: dict[str, pl.DataType] = {
     "left_ucny": pl.Int64(),
     "used_ucny": pl.Int64(),
     "multiplier_ppm": pl.Int64(),
+    "multiplier_paid_ppm": pl.Int64(),
 }
-"""Shadow price of each budget (enterprise_id null) and of each enterprise's cap, part of the certificate."""
+"""Shadow prices of each budget (enterprise_id null) and of each enterprise's cap: one for the bound over all
+allocations, one for the bound over those that pay by the rule at the published prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +120,15 @@ class Outcome:
 
     awards: pl.DataFrame
     """By order_id."""
+    vouchers: pl.DataFrame
+    """By order_id, then in the order in which they pay."""
     prices: pl.DataFrame
     """By (pool_id, slot)."""
+    link_prices: pl.DataFrame
+    """By (origin_region, region, slot)."""
     rejections: pl.DataFrame
     """By order_id."""
     multipliers: pl.DataFrame
     """By (programme_id, enterprise_id), budgets first."""
     summary: dict[str, Any]
-    """The document that becomes `summary.json`: counts, welfare, dual bound, gap, utilisation … (docs/formats.md)."""
+    """The document that becomes `summary.json`: counts, welfare, dual bounds, gaps, utilisation … (docs/formats.md)."""

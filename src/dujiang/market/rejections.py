@@ -1,110 +1,187 @@
-"""Why an order was not served: the first reason that applies, at the published prices."""
+"""Why orders were not served, and what would have been enough.
+
+**Reason.** The first that applies, looking at all blocks in the order's window (`causes.search` goes up this chain):
+
+1. `no_compatible_pool`: there is no block at all;
+2. `no_room`: none that its pool could hold, and whose link could carry its data, even if nobody else were served;
+3. `limit_below_ask`: of those none whose ask cost A an effective limit E reaches, with or without vouchers;
+4. `limit_below_price`: of those none with E >= P + carbon term - bonus, P being its cost at the published prices, whose
+   vouchers reach what their programmes pay at least at the payment that would follow, max(A, min(P, E));
+5. `voucher_exhausted`: of those none whose vouchers the budgets and caps that are left still pay in full, its contract
+   not having used the programme; a block without vouchers needs none;
+6. `link_full`: of those none whose link has room left for its data in its first slot, at a multiplier that leaves the
+   block no loss;
+7. `paradoxical`: there are such blocks, and other awards stand in all of them, or in part of them (design 4.6 e).
+
+**Enough.** What would have let the order in had it come last, at the published prices and with what the round left: in
+a block that is still free (accelerators in every slot, its link in the first), with vouchers that are left.
+
+* `enough_limit_ucny`: the least limit with which it pays the price of such a block in its window; with that limit it
+  pays exactly P, the vouchers that follow are valid and paid from what is left, and it gains P at least. Null where no
+  block is free, or only a limit above one billion yuan, the most that a book can state, would be enough.
+* `enough_deadline`: the least deadline, within the round, by which such a block ends that its own limit pays. Null
+  where there is none.
+
+Neither counts the bonus for small firms, which makes less enough, nor a discount below the price: the promise is to pay
+the price in full. Both are about this one order after all others; they do not say what another round would do.
+"""
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from dujiang.core.money import cny, share_floor
 from dujiang.market.arrays import BookArrays
-from dujiang.market.dual import prefix
-from dujiang.market.engine import Cleared
+from dujiang.market.causes import NOTHING, TASK_ORDERS, search
 from dujiang.market.outcome import REJECTION_SCHEMA, Reason
+from dujiang.market.state import State, prefix_sums
 from dujiang.registry.book import Book
 
+Int = npt.NDArray[np.int64]
 
-class _Case:
-    """One rejected order, looked at through the published prices."""
+STAGES = (
+    Reason.NO_COMPATIBLE_POOL,
+    Reason.NO_ROOM,
+    Reason.LIMIT_BELOW_ASK,
+    Reason.LIMIT_BELOW_PRICE,
+    Reason.VOUCHER_EXHAUSTED,
+    Reason.LINK_FULL,
+    Reason.PARADOXICAL,
+)
+"""Reason by how far an order came, see `causes`."""
 
-    def __init__(self, a: BookArrays, cleared: Cleared, ask_sum: np.ndarray, price_sum: np.ndarray, j: int) -> None:
-        self.compatible = False
-        self.fits = False
-        self.least_ask: int | None = None
-        """Least ask cost less effective limit over all blocks: what the limit lacks, micro-yuan."""
-        self.lacks: int | None = None
-        """The same at the prices."""
-        self.plain_in_money = False
-        self.voucher_left = False
-        for p in np.flatnonzero(a.slots[j] > 0).tolist():
-            self.compatible = True
-            self._pool(a, cleared, ask_sum[p], price_sum[p], j, p)
-
-    def _pool(
-        self, a: BookArrays, cleared: Cleared, ask_sum: np.ndarray, price_sum: np.ndarray, j: int, p: int
-    ) -> None:
-        d, gpus = int(a.slots[j, p]), int(a.gpus[j])
-        starts = np.arange(a.release[j], a.deadline[j] - d + 1)
-        if not starts.size:
-            return
-        short = np.concatenate([[0], np.cumsum(a.capacity[p] < gpus)])
-        starts = starts[short[starts + d] == short[starts]]
-        if not starts.size:
-            return
-        self.fits = True
-        ask = gpus * (ask_sum[starts + d] - ask_sum[starts])
-        price = gpus * (price_sum[starts + d] - price_sum[starts])
-        extra = int(a.carbon[p]) * gpus * d - int(a.bonus[j])
-        for k in range(a.limit.shape[2]):
-            limit = int(a.limit[j, p, k])
-            if limit < 0:
-                continue
-            self.least_ask = _least(self.least_ask, int(ask.min()) - limit)
-            open_ = ask <= limit
-            if not open_.any():
-                continue
-            lack = price[open_] + extra - limit
-            self.lacks = _least(self.lacks, int(lack.min()))
-            paying = price[open_][lack <= 0]
-            if not paying.size:
-                continue
-            if k == 0:
-                self.plain_in_money = True
-            else:
-                self.voucher_left |= self._affordable(a, cleared, j, p, k, np.minimum(paying, limit))
-
-    @staticmethod
-    def _affordable(a: BookArrays, cleared: Cleared, j: int, p: int, k: int, gross: np.ndarray) -> bool:
-        """Return whether what is left of budget and cap pays the voucher that any of these blocks needs."""
-        least = int(gross.min())
-        voucher = min(share_floor(least, int(a.share[j, p, k])), int(a.room[j, k]))
-        left = int(cleared.state.budget[k])
-        if a.cap[j, k] >= 0:
-            left = min(left, int(cleared.state.cap[a.cap[j, k]]))
-        return voucher <= left
-
-    def reason(self) -> Reason:
-        """Return the first reason that applies."""
-        if not self.compatible:
-            return Reason.NO_COMPATIBLE_POOL
-        if not self.fits:
-            return Reason.NO_ROOM
-        if self.lacks is None:
-            return Reason.LIMIT_BELOW_ASK
-        if self.lacks > 0:
-            return Reason.LIMIT_BELOW_PRICE
-        if not self.plain_in_money and not self.voucher_left:
-            return Reason.VOUCHER_EXHAUSTED
-        return Reason.PARADOXICAL
-
-    def detail(self, reason: Reason) -> str:
-        """Return what would have to change, in figures."""
-        if reason is Reason.LIMIT_BELOW_ASK and self.least_ask is not None:
-            return f"effective limit lacks {cny(self.least_ask)} CNY of the lowest ask"
-        if reason is Reason.LIMIT_BELOW_PRICE and self.lacks is not None:
-            return f"effective limit lacks {cny(self.lacks)} CNY of the lowest price"
-        return ""
+_CAUSE = {
+    Reason.NO_COMPATIBLE_POOL: (
+        "No pool has the accelerator, stack, region, link and round-trip time asked for.",
+        "没有资源池满足所要求的加速卡、软件栈、区域、链路与时延。",
+    ),
+    Reason.NO_ROOM: (
+        "No compatible pool could hold it inside its window, even with nobody else served.",
+        "即使没有其他订单，兼容的资源池在其时间窗内也容纳不下。",
+    ),
+    Reason.LIMIT_BELOW_ASK: (
+        "With its limit and vouchers it stays below the reserve price of every block it could use.",
+        "其限价连同可用的券，低于所有可用时段的保留价。",
+    ),
+    Reason.LIMIT_BELOW_PRICE: (
+        "With its limit and vouchers it stays below the published price of every block it could use.",
+        "其限价连同可用的券，低于所有可用时段的成交价。",
+    ),
+    Reason.VOUCHER_EXHAUSTED: (
+        "It could pay only with vouchers of which too little is left.",
+        "只有用券才付得起，而券的余额不足。",
+    ),
+    Reason.LINK_FULL: (
+        "Wherever it could pay, the link for its data is full, or dearer than what the block gains.",
+        "付得起之处，其数据所经链路已满，或链路影子价格超过所得。",
+    ),
+    Reason.PARADOXICAL: (
+        "It could pay the price, but indivisible blocks leave no place for it.",
+        "付得起成交价，但整块时段已无处可排。",
+    ),
+}
 
 
-def _least(a: int | None, b: int) -> int:
-    return b if a is None else min(a, b)
+def place_fits(a: BookArrays) -> npt.NDArray[np.bool_]:
+    """Return [R, P]: whether orders of a place row may use a pool."""
+    fits = np.zeros(a.tariff.shape, dtype=np.bool_)
+    fits[np.repeat(np.arange(len(a.place_first) - 1), np.diff(a.place_first)), a.place_pool] = True
+    return fits
 
 
-def rejection_frame(book: Book, a: BookArrays, cleared: Cleared) -> pl.DataFrame:
-    """Return one row per order that was not served, by order_id."""
-    ask_sum = prefix(a.ask)
-    price_sum = prefix(a.ask + cleared.prices.capacity)
-    ids = book.orders["order_id"].to_list()
-    rows = []
-    for j in np.flatnonzero(cleared.state.pool < 0).tolist():
-        case = _Case(a, cleared, ask_sum, price_sum, j)
-        reason = case.reason()
-        rows.append((ids[j], reason.value, case.detail(reason)))
-    return pl.DataFrame(rows, schema=REJECTION_SCHEMA, orient="row").sort("order_id")
+def _tasks(a: BookArrays, rows: Int) -> tuple[Int, Int]:
+    """Return the rows by shape and where tasks begin in them; long and short tasks alternate between two halves.
+
+    Threads take runs of tasks; without the alternation one of them would get all the large shapes.
+    """
+    rows = rows[np.argsort(a.shape[rows], kind="stable")]
+    shape = a.shape[rows]
+    begins = np.flatnonzero(np.diff(shape, prepend=-1))
+    sizes = np.diff(np.append(begins, rows.size))
+    pieces = -(-sizes // TASK_ORDERS)
+    offset = np.arange(int(pieces.sum())) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    begin = np.repeat(begins, pieces) + offset * TASK_ORDERS
+    size = np.minimum(TASK_ORDERS, np.repeat(sizes, pieces) - offset * TASK_ORDERS)
+    rank = np.argsort(-size, kind="stable")
+    rank = np.concatenate([rank[0::2], rank[1::2]])
+    first = np.concatenate([[0], np.cumsum(size[rank])])
+    spread = np.repeat(begin[rank] - first[:-1], size[rank]) + np.arange(rows.size)
+    return rows[spread], first
+
+
+def _decimal(column: str) -> pl.Expr:
+    """Write whole micro-yuan, not negative, as yuan, as `core.money.cny` does."""
+    whole, micro = pl.col(column) // 1_000_000, pl.col(column) % 1_000_000
+    places = micro.cast(pl.String).str.zfill(6).str.strip_chars_end("0").str.pad_end(2, "0")
+    return pl.concat_str(whole.cast(pl.String), pl.lit("."), places)
+
+
+def _hint() -> tuple[pl.Expr, pl.Expr]:
+    """Say what would have been enough, in English and in Chinese."""
+    limit, slot = _decimal("enough_limit_ucny"), pl.col("enough_deadline").cast(pl.String)
+    by_limit, by_slot = pl.col("enough_limit_ucny").is_not_null(), pl.col("enough_deadline").is_not_null()
+    at_hand = (pl.col("enough_limit_ucny") <= pl.col("limit_ucny")).fill_null(value=False)
+    nothing = pl.col("reason") == Reason.NO_COMPATIBLE_POOL.value
+    en = (
+        pl.when(at_hand)
+        .then(pl.lit(" A block that it can pay for is still free; serving it adds no welfare, or was not found."))
+        .when(by_limit & by_slot)
+        .then(pl.concat_str(pl.lit(" A limit of "), limit, pl.lit(" CNY, or a deadline at slot "), slot, _ENOUGH_EN))
+        .when(by_limit)
+        .then(pl.concat_str(pl.lit(" A limit of "), limit, pl.lit(" CNY"), _ENOUGH_EN))
+        .when(by_slot)
+        .then(pl.concat_str(pl.lit(" A deadline at slot "), slot, _ENOUGH_EN))
+        .when(nothing)
+        .then(pl.lit(""))
+        .otherwise(pl.lit(" No limit and no later deadline would have been enough."))
+    )
+    zh = (
+        pl.when(at_hand)
+        .then(pl.lit("仍有其付得起的空闲时段；安排它不增加福利，或未被找到。"))
+        .when(by_limit & by_slot)
+        .then(pl.concat_str(pl.lit("限价"), limit, pl.lit("元，或截止时段"), slot, _ENOUGH_ZH))
+        .when(by_limit)
+        .then(pl.concat_str(pl.lit("限价"), limit, pl.lit("元"), _ENOUGH_ZH))
+        .when(by_slot)
+        .then(pl.concat_str(pl.lit("截止时段"), slot, _ENOUGH_ZH))
+        .when(nothing)
+        .then(pl.lit(""))
+        .otherwise(pl.lit("提高限价或推迟截止均不足以中标。"))
+    )
+    return en, zh
+
+
+_ENOUGH_EN = pl.lit(" would have been enough.")
+_ENOUGH_ZH = pl.lit("即足够。")
+
+
+def rejection_frame(book: Book, a: BookArrays, state: State, capacity_price: Int, link_price: Int) -> pl.DataFrame:
+    """Return one row per order that was not served, by order_id.
+
+    Parameters
+    ----------
+    book, a : the book, and its arrays
+    state : awards and what they leave
+    capacity_price : [P, T] prices above the ask, micro-yuan per GPU-hour
+    link_price : [L, T] multipliers of limited links, micro-yuan per GB
+    """
+    rows, first = _tasks(a, np.flatnonzero(state.pool < 0))
+    asks, prices = prefix_sums(a.ask), prefix_sums(a.ask + capacity_price)
+    stage, limit, deadline = search(a, state, link_price, asks, prices, place_fits(a), rows, first)
+    orders = book.orders.select("order_id", "limit_ucny")[rows]
+    frame = orders.with_columns(
+        pl.Series([stage_.value for stage_ in STAGES]).gather(stage).alias("reason"),
+        enough_limit_ucny=pl.Series(limit),
+        enough_deadline=pl.Series(deadline),
+    )
+    frame = frame.with_columns(pl.col("enough_limit_ucny", "enough_deadline").replace(NOTHING, None)).sort("order_id")
+    en, zh = _hint()
+    causes = [{cause.value: text[i] for cause, text in _CAUSE.items()} for i in (0, 1)]
+    reason = pl.col("reason")
+    return frame.select(
+        "order_id",
+        "reason",
+        "enough_limit_ucny",
+        "enough_deadline",
+        detail=pl.concat_str(reason.replace_strict(causes[0], return_dtype=pl.String), en),
+        detail_zh=pl.concat_str(reason.replace_strict(causes[1], return_dtype=pl.String), zh),
+    ).cast(dict(REJECTION_SCHEMA))

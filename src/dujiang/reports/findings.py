@@ -231,17 +231,8 @@ def flows(book: Book, outcome: Outcome) -> pl.DataFrame:
     )
 
 
-def voucher_need(book: Book, outcome: Outcome) -> pl.DataFrame:
-    """Return what the vouchers did, by programme and `Need`.
-
-    An award's own means are its limit less its transfer; they are compared with its cost at the reserve price and at
-    the published prices. Had there been no vouchers at all, the prices would have been others: that takes a second
-    clearing and is not what these figures say.
-
-    Returns
-    -------
-    rows by (`programme_id`, `need`): `orders`, `gpu_hours`, `voucher_ucny`, `net_ucny`
-    """
+def _award_need(book: Book, outcome: Outcome) -> pl.DataFrame:
+    """Return the awards that use vouchers, with their `need` and `gpu_hours`."""
     own = pl.col("limit_ucny") - pl.col("transfer_ucny")
     need = (
         pl.when(own < pl.col("ask_cost_ucny"))
@@ -254,6 +245,24 @@ def voucher_need(book: Book, outcome: Outcome) -> pl.DataFrame:
         outcome.awards.filter(pl.col("voucher_ucny") > 0)
         .join(book.orders.select("order_id", "limit_ucny"), on="order_id")
         .with_columns(need.alias("need"), GPU_HOURS.alias("gpu_hours"))
+    )
+
+
+def voucher_need(book: Book, outcome: Outcome) -> pl.DataFrame:
+    """Return what the vouchers did, by programme and `Need`; an award with two vouchers counts under both programmes.
+
+    An award's own means are its limit less its transfer; they are compared with its cost at the reserve price and at
+    the published prices. Had there been no vouchers at all, the prices would have been others: that takes a second
+    clearing and is not what these figures say.
+
+    Returns
+    -------
+    rows by (`programme_id`, `need`): `orders`, `gpu_hours`, `voucher_ucny`, `net_ucny`
+    """
+    awards = _award_need(book, outcome).select("order_id", "need", "gpu_hours", "net_ucny")
+    return (
+        outcome.vouchers.select("order_id", "programme_id", "voucher_ucny")
+        .join(awards, on="order_id")
         .group_by("programme_id", "need")
         .agg(
             pl.len().cast(pl.Int64).alias("orders"),
@@ -268,7 +277,7 @@ def voucher_need(book: Book, outcome: Outcome) -> pl.DataFrame:
 def budgets(outcome: Outcome) -> dict[str, int | None]:
     """Return what each programme of the round had left before it, micro-yuan; None: no budget is stated."""
     stated: dict[str, int | None] = {str(row["programme_id"]): None for row in outcome.summary.get("vouchers", [])}
-    stated |= dict.fromkeys(outcome.awards["programme_id"].drop_nulls().unique().sort().to_list(), None)
+    stated |= dict.fromkeys(outcome.vouchers["programme_id"].unique().sort().to_list(), None)
     rows = outcome.multipliers.filter(pl.col("enterprise_id").is_null())
     stated |= dict(rows.select("programme_id", "left_ucny").iter_rows())
     return dict(sorted(stated.items()))
@@ -314,7 +323,7 @@ def count_of(summary: dict[str, Any], key: str) -> int:
 
 def moved_by_vouchers(book: Book, outcome: Outcome) -> tuple[float, int, int]:
     """GPU-hours that ran only thanks to vouchers, voucher money in them, and voucher money that moved nothing."""
-    need = voucher_need(book, outcome)
+    need = _award_need(book, outcome)
     moved = need.filter(pl.col("need") != Need.NOT_NEEDED.value)
     idle = need.filter(pl.col("need") == Need.NOT_NEEDED.value)
     return float(moved["gpu_hours"].sum()), int(moved["voucher_ucny"].sum()), int(idle["voucher_ucny"].sum())

@@ -131,9 +131,10 @@ def _rows(charge: Charge, period: BillingPeriod, operator: str, names: Mapping[s
                 "SkuPriceId": f"transfer/{charge.region}@{instant_text(charge.start)}",
             }
         )
-    if bill.voucher_ucny:
-        text = f"Voucher of programme {bill.programme_id} 券抵扣"
-        yield common | _compute() | _given(-bill.voucher_ucny, "Credit", text)
+    for programme_id, ucny in bill.vouchers:
+        if ucny:
+            text = f"Voucher of programme {programme_id} 券抵扣"
+            yield common | _compute() | _given(-ucny, "Credit", text)
     if bill.rounding_ucny:
         text = "Rounding borne by the operator 运营方承担的舍入差额"
         yield common | _compute() | _given(-bill.rounding_ucny, "Adjustment", text)
@@ -142,8 +143,8 @@ def _rows(charge: Charge, period: BillingPeriod, operator: str, names: Mapping[s
 def _common(charge: Charge, period: BillingPeriod, operator: str, names: Mapping[str, str]) -> dict[str, str]:
     bill = charge.bill
     tags = {"order_id": bill.order_id}
-    if bill.programme_id is not None:
-        tags["programme_id"] = bill.programme_id
+    if bill.vouchers:
+        tags["programme_id"] = ";".join(programme_id for programme_id, _ in bill.vouchers)
     return {
         "AvailabilityZone": bill.centre_id,
         "BillingAccountId": bill.enterprise_id,

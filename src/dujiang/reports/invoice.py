@@ -21,7 +21,7 @@ from dujiang.core.money import FEN, MICRO
 from dujiang.core.slots import SHANGHAI, instant_text
 from dujiang.core.text import Text
 from dujiang.settlement.award import Award
-from dujiang.settlement.bill import reserved_net, reserved_voucher
+from dujiang.settlement.bill import reserved_net, reserved_vouchers
 from dujiang.settlement.charge import Charge
 
 
@@ -90,9 +90,9 @@ def invoices(
     pending = sorted(pending, key=lambda award: award.order_id)
     called = names or {}
     pages = [
-        *_pages(PartyKind.ENTERPRISE, charges, pending, _enterprise_of, _enterprise_lines, reserved_net, called),
-        *_pages(PartyKind.CENTRE, charges, pending, _centre_of, _centre_lines, lambda award: 0, called),
-        *_pages(PartyKind.PROGRAMME, charges, pending, _programme_of, _programme_lines, reserved_voucher, called),
+        *_pages(PartyKind.ENTERPRISE, charges, pending, _enterprise_lines, _enterprise_waits, called),
+        *_pages(PartyKind.CENTRE, charges, pending, _centre_lines, _centre_waits, called),
+        *_pages(PartyKind.PROGRAMME, charges, pending, _programme_lines, _programme_waits, called),
     ]
     assert len({page.path for page in pages}) == len(pages), "two parties would share a file"
     return pages
@@ -148,67 +148,71 @@ _KINDS = {
 """Heading, party and total of each kind of page."""
 
 
+_Owed = tuple[str, Line]
+"""A party and a line on its page."""
+_Waiting = tuple[str, int]
+"""A party and what is set aside on its side until the use is seen, micro-yuan."""
+
+
 def _pages(
     kind: PartyKind,
     charges: Sequence[Charge],
     pending: Sequence[Award],
-    party_of: Callable[[Charge | Award], str | None],
-    lines_of: Callable[[Charge], Iterator[Line]],
-    reserved_of: Callable[[Award], int],
+    lines_of: Callable[[Charge], Iterator[_Owed]],
+    waiting_of: Callable[[Award], Iterator[_Waiting]],
     names: Mapping[str, str],
 ) -> Iterator[Invoice]:
     lines: dict[str, list[Line]] = {}
     waiting: dict[str, list[Pending]] = {}
     for charge in charges:
-        party_id = party_of(charge)
-        if party_id is not None:
-            lines.setdefault(party_id, []).extend(lines_of(charge))
+        for party_id, line in lines_of(charge):
+            lines.setdefault(party_id, []).append(line)
     for award in pending:
-        party_id = party_of(award)
-        if party_id is not None:
-            waiting.setdefault(party_id, []).append(Pending(award.order_id, reserved_of(award)))
+        for party_id, held in waiting_of(award):
+            waiting.setdefault(party_id, []).append(Pending(award.order_id, held))
     for party_id in sorted(lines.keys() | waiting.keys()):
         own, open_ = tuple(lines.get(party_id, ())), tuple(waiting.get(party_id, ()))
-        if own or open_:
-            yield Invoice(kind, party_id, names.get(party_id, ""), own, open_)
+        yield Invoice(kind, party_id, names.get(party_id, ""), own, open_)
 
 
-def _enterprise_of(of: Charge | Award) -> str:
-    return of.enterprise_id if isinstance(of, Award) else of.bill.enterprise_id
-
-
-def _centre_of(of: Charge | Award) -> str:
-    return of.centre_id if isinstance(of, Award) else of.bill.centre_id
-
-
-def _programme_of(of: Charge | Award) -> str | None:
-    if isinstance(of, Charge):
-        return of.bill.programme_id
-    return None if of.voucher is None else of.voucher.programme_id
-
-
-def _enterprise_lines(charge: Charge) -> Iterator[Line]:
+def _enterprise_lines(charge: Charge) -> Iterator[_Owed]:
     bill = charge.bill
     parts = (
         (Text("Compute", "算力服务"), f"{bill.centre_id} · {_service(charge)}", bill.service_ucny),
         (Text("Data transfer", "数据传输"), f"{_micro(charge.data_gb_micro)} GB", bill.transfer_ucny),
-        (Text("Voucher", "券抵扣"), bill.programme_id or "", -bill.voucher_ucny),
+        *((Text("Voucher", "券抵扣"), programme_id, -ucny) for programme_id, ucny in bill.vouchers),
         (Text("Rounding, borne by the operator", "舍入差额，由运营方承担"), "", -bill.rounding_ucny),
     )
     for what, detail, amount in parts:
         if amount:
-            yield Line(bill.order_id, what, detail, amount)
+            yield bill.enterprise_id, Line(bill.order_id, what, detail, amount)
 
 
-def _centre_lines(charge: Charge) -> Iterator[Line]:
-    if charge.bill.service_ucny:
-        yield Line(charge.bill.order_id, Text("Compute", "算力服务"), _service(charge), charge.bill.service_ucny)
+def _enterprise_waits(award: Award) -> Iterator[_Waiting]:
+    yield award.enterprise_id, reserved_net(award)
 
 
-def _programme_lines(charge: Charge) -> Iterator[Line]:
+def _centre_lines(charge: Charge) -> Iterator[_Owed]:
     bill = charge.bill
-    if bill.voucher_ucny:
-        yield Line(bill.order_id, Text("Voucher", "券抵扣"), bill.enterprise_id, bill.voucher_ucny)
+    if bill.service_ucny:
+        line = Line(bill.order_id, Text("Compute", "算力服务"), _service(charge), bill.service_ucny)
+        yield bill.centre_id, line
+
+
+def _centre_waits(award: Award) -> Iterator[_Waiting]:
+    yield award.centre_id, 0
+
+
+def _programme_lines(charge: Charge) -> Iterator[_Owed]:
+    bill = charge.bill
+    for programme_id, ucny in bill.vouchers:
+        if ucny:
+            yield programme_id, Line(bill.order_id, Text("Voucher", "券抵扣"), bill.enterprise_id, ucny)
+
+
+def _programme_waits(award: Award) -> Iterator[_Waiting]:
+    for voucher, held in zip(award.vouchers, reserved_vouchers(award), strict=True):
+        yield voucher.programme_id, held
 
 
 def _service(charge: Charge) -> str:

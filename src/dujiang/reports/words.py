@@ -24,6 +24,7 @@ REASON_WORDS: dict[Reason, Text] = {
     Reason.LIMIT_BELOW_ASK: Text("Offered less than any centre's floor price", "出价低于所有中心的保留价"),
     Reason.LIMIT_BELOW_PRICE: Text("Offered less than the price of the round", "出价低于本轮成交价"),
     Reason.VOUCHER_EXHAUSTED: Text("Could pay only with a voucher that had run out", "需用券，而券额已用完"),
+    Reason.LINK_FULL: Text("Could pay, but the link for its data was full", "付得起，但传输链路已满"),
     Reason.PARADOXICAL: Text("Could pay, but no unbroken block was left", "付得起，但没有完整时段可排"),
 }
 

@@ -24,7 +24,7 @@ class Rounding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Voucher:
-    """The support that an award uses."""
+    """Support of one programme that an award uses."""
 
     programme_id: str
     amount_ucny: int
@@ -60,15 +60,21 @@ class Award:
     """From the enterprise, transfer included; at most `limit_ucny`."""
     limit_ucny: int
     """The order's own limit."""
-    voucher: Voucher | None = None
+    vouchers: tuple[Voucher, ...] = ()
+    """In the order in which they pay; no two of one programme."""
+    ceiling_ppm: int = MICRO
+    """Share of the gross amount that all vouchers together may reach."""
 
     def __post_init__(self) -> None:
-        voucher, most = 0, 0
-        if self.voucher is not None:
-            voucher, most = self.voucher.amount_ucny, share_floor(self.gross_ucny, self.voucher.share_ppm)
-        paid, due = voucher + self.net_ucny, self.gross_ucny + self.transfer_ucny
+        support = sum(voucher.amount_ucny for voucher in self.vouchers)
+        paid, due = support + self.net_ucny, self.gross_ucny + self.transfer_ucny
         assert paid == due, f"{self.order_id}: {paid} micro-yuan are paid, {due} are due"
-        assert 0 <= voucher <= most, f"{self.order_id}: the voucher is above the programme's rate"
+        for voucher in self.vouchers:
+            most = share_floor(self.gross_ucny, voucher.share_ppm)
+            assert 0 <= voucher.amount_ucny <= most, f"{self.order_id}: a voucher is above its programme's rate"
+        names = {voucher.programme_id for voucher in self.vouchers}
+        assert len(names) == len(self.vouchers), f"{self.order_id}: two vouchers of one programme"
+        assert support <= share_floor(self.gross_ucny, self.ceiling_ppm), f"{self.order_id}: vouchers above the ceiling"
         assert self.net_ucny <= self.limit_ucny, f"{self.order_id}: net above the limit"
         assert len(self.prices_ucny) == len(self.asks_ucny), f"{self.order_id}: a price and an ask for each slot"
         assert 0 < self.hours_micro <= len(self.prices_ucny) * MICRO, f"{self.order_id}: longer than its slots"

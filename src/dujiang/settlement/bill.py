@@ -6,32 +6,35 @@ With g the metered amount, s the programme's share, v the voucher of the award a
 
     service  = g, rounded to fen, half to even                        to the centre
     transfer = tau, whole fen already                                 to the carrier
-    voucher  = min(floor(s * min(g, service)), v), cut down           from the programme
+    voucher  = min(floor(s * min(g, service)), v), cut down           from each programme
     rounding = what is above the money that the enterprise reserved   from the operator
     net      = service + transfer - voucher - rounding                from the enterprise
 
 A rate is a ceiling on what is paid, so the share is taken of the lesser of the metered and the invoiced amount:
-whoever checks the invoice alone finds the voucher below the rate as well.
+whoever checks the invoice alone finds the voucher below the rate as well. Several vouchers pay in turn; where a clause
+sets a ceiling over all of them, a later one is cut to what the earlier ones leave of it.
 
 How much the enterprise reserves
 --------------------------------
 All its lines are whole fen, so the most that it can be charged is floor_fen(limit). It need not reserve that much: with
-net = gross + tau - v, unit = what the programme pays in (one fen or one yuan; voucher lines are whole units),
+net = gross + tau - v, v the sum of m vouchers, units = the sum of what their programmes pay in (one fen or one yuan each;
+voucher lines are whole units),
 
-    service + tau - voucher  <=  net + fen/2 + (unit - 1 micro-yuan, only with a voucher),
+    service + tau - vouchers  <=  net + fen/2 + (units - 1 micro-yuan, only with a voucher),
 
-because (1) n(g) = g + tau - min(floor(s g), v) never falls as g grows (one more micro-yuan of g adds at most one to the
-floor), and n(gross) = net, so n(g) <= net for every g <= gross; (2) where service is rounded up, the voucher's base is
-g, the rounding adds at most fen/2 and the cut at most unit - 1; (3) where service is rounded down by e, the voucher
-before the cut shrinks by at most ceil(s e) <= e, which is what service lost. Hence
+because (1) before any floor is taken the support never grows faster than g: the sum of the shares that still count is
+at most the ceiling, which is at most the whole. With m floors n(g) = g + tau - support(g) can therefore fall by at most
+m - 1 micro-yuan as g grows, and n(gross) = net, so n(g) <= net + m - 1 for every g <= gross; (2) where service is
+rounded up, the vouchers' base is g, the rounding adds at most fen/2 and the cuts at most units - m; (3) where service is
+rounded down by e, the support before the cuts shrinks by at most e and m - 1 micro-yuan of floors. Hence
 
-    reserved = min(floor_fen(limit), floor_fen(net + fen/2 + unit - 1))
+    reserved = min(floor_fen(limit), floor_fen(net + fen/2 + units - 1))
 
 covers every possible bill except where the limit itself binds, and only then does the operator bear the rest. Since
-net <= limit, the rest is, for a limit in whole fen: nothing without a voucher, at most one fen with a voucher paid in
-fen, at most one yuan with a voucher paid in whole yuan; and at most one fen more for any other limit.
+net <= limit, the rest is, for a limit in whole fen: nothing without a voucher, at most one fen for each voucher paid in
+fen, at most one yuan for each paid in whole yuan; and at most one fen more for any other limit.
 
-The programme reserves its voucher cut down to units. A voucher line is cut from at most v, hence never above that.
+Each programme reserves its voucher cut down to units. A voucher line is cut from at most v, hence never above that.
 """
 
 from dataclasses import dataclass
@@ -44,13 +47,11 @@ from dujiang.settlement.award import Award
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Lines of one award, micro-yuan in whole fen, none below 0: `service + transfer = voucher + rounding + net`."""
+    """Lines of one award, micro-yuan in whole fen, none below 0: `service + transfer = vouchers + rounding + net`."""
 
     order_id: str
     enterprise_id: str
     centre_id: str
-    programme_id: str | None
-    """Programme of the award, also where the voucher came to nothing."""
     gpu_hours_micro: int
     """GPU-hours that are charged, millionths."""
     list_ucny: int
@@ -61,15 +62,21 @@ class Bill:
     """To the centre."""
     transfer_ucny: int
     """To the carrier."""
-    voucher_ucny: int
-    """From the programme."""
+    vouchers: tuple[tuple[str, int], ...]
+    """From each programme of the award, in paying order, also where its voucher came to nothing."""
     rounding_ucny: int
     """From the operator, so that the enterprise stays within its limit."""
     net_ucny: int
     """From the enterprise."""
 
+    @property
+    def voucher_ucny(self) -> int:
+        """From all programmes together."""
+        return sum(ucny for _, ucny in self.vouchers)
+
     def __post_init__(self) -> None:
-        lines = (self.service_ucny, self.transfer_ucny, self.voucher_ucny, self.rounding_ucny, self.net_ucny)
+        support = (ucny for _, ucny in self.vouchers)
+        lines = (self.service_ucny, self.transfer_ucny, *support, self.rounding_ucny, self.net_ucny)
         assert all(line >= 0 and line % FEN == 0 for line in lines), (
             f"{self.order_id}: a line is negative or not whole fen"
         )
@@ -79,13 +86,13 @@ class Bill:
 
 def reserved_net(award: Award) -> int:
     """Return what an enterprise sets aside for an award, micro-yuan in whole fen; see the head of this module."""
-    cut = 0 if award.voucher is None else award.voucher.rounding.unit_ucny - 1
+    cut = max(0, sum(voucher.rounding.unit_ucny for voucher in award.vouchers) - 1)
     return min(floor_to_fen(award.limit_ucny), floor_to_fen(award.net_ucny + FEN // 2 + cut))
 
 
-def reserved_voucher(award: Award) -> int:
-    """Return what a programme sets aside for an award, micro-yuan in units of its rounding; 0 without one."""
-    return 0 if award.voucher is None else award.voucher.rounding.cut(award.voucher.amount_ucny)
+def reserved_vouchers(award: Award) -> tuple[int, ...]:
+    """Return what each programme of an award sets aside for it, micro-yuan in units of its rounding."""
+    return tuple(voucher.rounding.cut(voucher.amount_ucny) for voucher in award.vouchers)
 
 
 def metered_gross(award: Award, run_hours_micro: int) -> int:
@@ -126,20 +133,20 @@ def bill(award: Award, usage: Usage) -> Bill | None:
     metered = metered_gross(award, hours_micro)
     service = round_to_fen(metered)
     transfer = award.transfer_ucny if started else 0
-    voucher = _voucher(award, min(metered, service))
-    net = min(service + transfer - voucher, reserved_net(award))
+    vouchers = _vouchers(award, min(metered, service))
+    rest = service + transfer - sum(vouchers)
+    net = min(rest, reserved_net(award))
     return Bill(
         order_id=award.order_id,
         enterprise_id=award.enterprise_id,
         centre_id=award.centre_id,
-        programme_id=None if award.voucher is None else award.voucher.programme_id,
         gpu_hours_micro=award.gpus * hours_micro,
         list_ucny=max(metered, _part(award, award.gpus * sum(award.prices_ucny), _spread(award, hours_micro))),
         metered_ucny=metered,
         service_ucny=service,
         transfer_ucny=transfer,
-        voucher_ucny=voucher,
-        rounding_ucny=service + transfer - voucher - net,
+        vouchers=tuple((v.programme_id, ucny) for v, ucny in zip(award.vouchers, vouchers, strict=True)),
+        rounding_ucny=rest - net,
         net_ucny=net,
     )
 
@@ -160,8 +167,11 @@ def _weigh(weights: tuple[int, ...], hours_micro: tuple[int, ...]) -> int:
     return sum(weight * hours for weight, hours in zip(weights, hours_micro, strict=True))
 
 
-def _voucher(award: Award, base_ucny: int) -> int:
-    voucher = award.voucher
-    if voucher is None:
-        return 0
-    return voucher.rounding.cut(min(share_floor(base_ucny, voucher.share_ppm), voucher.amount_ucny))
+def _vouchers(award: Award, base_ucny: int) -> tuple[int, ...]:
+    room = share_floor(base_ucny, award.ceiling_ppm)
+    paid = []
+    for voucher in award.vouchers:
+        exact = min(share_floor(base_ucny, voucher.share_ppm), voucher.amount_ucny, room)
+        room -= exact
+        paid.append(voucher.rounding.cut(exact))
+    return tuple(paid)

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from dujiang.metering.usage import Usage, UsageOutcome
 from dujiang.settlement import account
-from dujiang.settlement.award import Award
-from dujiang.settlement.bill import Bill, bill, reserved_net, reserved_voucher
+from dujiang.settlement.award import Award, Voucher
+from dujiang.settlement.bill import Bill, bill, reserved_net, reserved_vouchers
 from dujiang.settlement.entry import Entry, EntryKind, Posting
 
 
@@ -41,15 +41,15 @@ def open_cap(programme_id: str, enterprise_id: str, left_ucny: int, instant: dat
 
 
 def reserve(award: Award, instant: datetime) -> Entry | None:
-    """Return the entry that sets aside the enterprise's money and the programme's voucher; None if the award is free.
+    """Return the entry that sets aside the enterprise's money and the vouchers; None if the award is free.
 
     A programme without a stated budget has nothing to take from: its money comes in with the reservation.
     """
-    net, voucher = reserved_net(award), reserved_voucher(award)
+    net = reserved_net(award)
     postings = _lines(
         (account.enterprise(award.enterprise_id), net),
         (account.enterprise_reserved(award.enterprise_id), -net),
-        *_voucher_lines(award, voucher),
+        *_voucher_lines(award, reserved_vouchers(award)),
     )
     return _entry(_reserve_id(award), EntryKind.RESERVE, instant, award.order_id, None, "awarded / 中标预留", postings)
 
@@ -107,7 +107,7 @@ def _reserve_id(award: Award) -> str:
 def _post(award: Award, due: Bill, instant: datetime) -> Entry | None:
     postings = _lines(
         (account.enterprise_reserved(award.enterprise_id), due.net_ucny),
-        *_programme_reserved(award, due.voucher_ucny),
+        *((account.programme_reserved(programme_id), ucny) for programme_id, ucny in due.vouchers),
         (account.ROUNDING, due.rounding_ucny),
         (account.centre(award.centre_id), -due.service_ucny),
         (account.CARRIER, -due.transfer_ucny),
@@ -120,29 +120,29 @@ def _post(award: Award, due: Bill, instant: datetime) -> Entry | None:
 
 def _void(award: Award, due: Bill, instant: datetime, reason: str) -> Entry | None:
     net = reserved_net(award) - due.net_ucny
+    unused = [paid - held for (_, paid), held in zip(due.vouchers, reserved_vouchers(award), strict=True)]
     postings = _lines(
         (account.enterprise(award.enterprise_id), -net),
         (account.enterprise_reserved(award.enterprise_id), net),
-        *_voucher_lines(award, due.voucher_ucny - reserved_voucher(award)),
+        *_voucher_lines(award, unused),
     )
     entry_id = f"{award.order_id}/void"
     return _entry(entry_id, EntryKind.VOID, instant, award.order_id, _reserve_id(award), reason, postings)
 
 
-def _programme_reserved(award: Award, ucny: int) -> tuple[tuple[str, int], ...]:
-    if award.voucher is None:
-        return ()
-    return ((account.programme_reserved(award.voucher.programme_id), ucny),)
+def _voucher_lines(award: Award, amounts_ucny: Iterable[int]) -> tuple[tuple[str, int], ...]:
+    """Move vouchers into their programmes' reserved accounts, or out of them again where an amount is negative."""
+    return tuple(
+        line
+        for voucher, ucny in zip(award.vouchers, amounts_ucny, strict=True)
+        for line in _one_voucher(voucher, award.enterprise_id, ucny)
+    )
 
 
-def _voucher_lines(award: Award, ucny: int) -> tuple[tuple[str, int], ...]:
-    """Move a voucher into the programme's reserved account, or out of it again if the amount is negative."""
-    voucher = award.voucher
-    if voucher is None:
-        return ()
-    programme_id, enterprise_id = voucher.programme_id, award.enterprise_id
+def _one_voucher(voucher: Voucher, enterprise_id: str, ucny: int) -> tuple[tuple[str, int], ...]:
+    programme_id = voucher.programme_id
     source = account.programme_available(programme_id) if voucher.budgeted else account.programme(programme_id)
-    lines = ((source, ucny), *_programme_reserved(award, -ucny))
+    lines = ((source, ucny), (account.programme_reserved(programme_id), -ucny))
     if not voucher.capped:
         return lines
     left, used = account.cap_left(programme_id, enterprise_id), account.cap_used(programme_id, enterprise_id)

@@ -1,16 +1,18 @@
-"""The book of a round as the verifier reads it: plain records, exact numbers, one grid of capacity and asks."""
+"""The book of a round as the verifier reads it: exact numbers, orders as columns, one grid of capacity and asks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import polars as pl
 
 from dujiang.verify import cells
-from dujiang.verify.cells import Broken
-from dujiang.verify.documents import Row, read_mapping, read_table
+from dujiang.verify.cells import Broken, Ints
+from dujiang.verify.documents import Row, read_cells, read_mapping, read_table
 
 CHINA = timezone(timedelta(hours=8))
 """Asia/Shanghai has kept one offset since 1991; budgets "per year" follow its civil year (design 3.3)."""
@@ -18,10 +20,6 @@ MOST_SLOTS = 1_000_000
 MOST_GPUS = 10_000_000
 MOST_ASK_UCNY = 10**11
 """Ranges of the book's columns; inside them a sum of asks over all slots fits 64 bits."""
-ORDER_FACTS = ("startup", "via_platform", "via_exchange", "related_party", "model_filed", "other_subsidy")
-"""Yes-or-no columns of `orders` that conditions may ask for."""
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +52,41 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A workload with a limit price."""
+class Place:
+    """What an order accepts and where it comes from; orders that agree in all of it share one."""
 
-    order_id: str
-    enterprise_id: str
-    gpus: int
-    hours_micro: int
-    release: int
-    deadline: int
-    limit_ucny: int
     accelerators: frozenset[str]
     stacks: frozenset[str]
     regions: frozenset[str]
     origin_region: str | None
     origin_centre: str | None
-    data_gb_micro: int
     rtt_ms_max: float | None
-    purpose: str | None
-    max_vouchers: int
-    contract_id: str | None
-    facts: dict[str, bool]
-    """The yes-or-no facts that the order states itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """All orders, by order_id; arrays have one entry for each."""
+
+    ids: pl.Series
+    enterprise: Ints
+    """Row of `Book.enterprise_ids`."""
+    gpus: Ints
+    hours_micro: Ints
+    release: Ints
+    deadline: Ints
+    limit_ucny: Ints
+    data_gb_micro: Ints
+    max_vouchers: Ints
+    contract: Ints
+    """Orders with the same number share a contract; one without a contract has a number of its own."""
+    place: Ints
+    """Index into `places`."""
+    places: list[Place]
+    cells: pl.DataFrame
+    """Raw cells of the file, in the same order, for the facts that conditions ask about."""
+
+    def __len__(self) -> int:
+        return len(self.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,21 @@ class Link:
 
     ucny_per_gb: int
     rtt_ms: float
+    gb_per_slot_micro: int | None
+    """Data that may start to cross in one slot, millionths of a GB; None: any amount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An award of an earlier round that is not over yet and keeps what it holds (design 4.9)."""
+
+    pool_id: str
+    start: int
+    """May be before the round: negative."""
+    slots: int
+    gpus: int
+    data_gb_micro: int
+    origin_region: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +132,14 @@ class Book:
     pools: dict[str, Pool]
     """By pool_id, in that order."""
     links: dict[tuple[str, str], Link]
-    enterprises: dict[str, Row]
-    """Raw cells by column, as they stand in the file."""
-    orders: dict[str, Order]
+    enterprise_ids: list[str]
+    enterprises: pl.DataFrame
+    """Raw cells, rows as `enterprise_ids`."""
+    employees: list[int | None]
+    """Known staff, by row of `enterprise_ids`."""
+    orders: Orders
     claims: list[Claim]
+    running: list[Running]
     carbon_ucny_per_kg: int
     small_firm_ucny_per_gpu_hour: int
     small_firm_employees_max: int
@@ -121,10 +151,6 @@ class Book:
     def day(self) -> date:
         """Civil date in Asia/Shanghai on which the round starts."""
         return self.start.astimezone(CHINA).date()
-
-    def employees(self, enterprise_id: str) -> int | None:
-        """Return the known staff of an enterprise."""
-        return cells.whole(f"enterprises:{enterprise_id}:employees", self.enterprises[enterprise_id].get("employees"))
 
 
 def read_book(folder: Path) -> Book:
@@ -141,39 +167,137 @@ def read_book(folder: Path) -> Book:
         raise Broken("book.yaml:slots", slots, f"1 to {MOST_SLOTS}", f"1 至 {MOST_SLOTS}")
     centres = {c.centre_id: c for c in map(_centre, _rows(folder, "centres", "centre_id"))}
     objective = _mapping("book.yaml:objective", head.get("objective"))
-    orders = [_order(row) for row in _rows(folder, "orders", "order_id", "enterprise_id", "gpus", "hours")]
-    enterprises = {_id(row, "enterprise_id"): row for row in _rows(folder, "enterprises", "enterprise_id")}
+    pools = _pools(folder, slots)
+    firms = _table(folder, "enterprises", "enterprise_id")
+    enterprise_ids = [str(name).strip() for name in firms["enterprise_id"].to_list()]
     book = Book(
         start=start.astimezone(UTC),
         slots=slots,
         centres=centres,
-        pools=_pools(folder, slots),
+        pools=pools,
         links=dict(map(_link, _rows(folder, "links", "origin_region", "region", optional=True))),
-        enterprises=enterprises,
-        orders={o.order_id: o for o in sorted(orders, key=lambda o: o.order_id)},
+        enterprise_ids=enterprise_ids,
+        enterprises=firms,
+        employees=_employees(firms),
+        orders=_orders(folder, enterprise_ids),
         claims=[_claim(row) for row in _rows(folder, "claims", "enterprise_id", "programme_id", optional=True)],
+        running=[_running(row) for row in _rows(folder, "running", "order_id", "pool_id", "start", optional=True)],
         carbon_ucny_per_kg=_term(objective, "carbon_cny_per_kg"),
         small_firm_ucny_per_gpu_hour=_term(objective, "small_firm_cny_per_gpu_hour"),
         small_firm_employees_max=cells.whole("book.yaml:objective", objective.get("small_firm_employees_max")) or 0,
         budgets=_uses(head.get("use")),
         facts=_mapping("book.yaml:facts", head.get("facts")),
     )
-    _check_references(book, len(orders))
+    _check_references(book)
     return book
 
 
-def _check_references(book: Book, order_rows: int) -> None:
-    if len(book.orders) < order_rows:
-        raise Broken("orders", "an order_id twice", "each order once", "每个订单一次")
+def _check_references(book: Book) -> None:
     for pool in book.pools.values():
         if pool.centre_id not in book.centres:
             raise Broken(f"pools:{pool.pool_id}:centre_id", pool.centre_id, "a known centre", "已知的算力中心")
-    for order in book.orders.values():
-        if order.enterprise_id not in book.enterprises:
-            where = f"orders:{order.order_id}:enterprise_id"
-            raise Broken(where, order.enterprise_id, "a known enterprise", "已知的企业")
-    for enterprise_id in book.enterprises:
-        book.employees(enterprise_id)
+    for running in book.running:
+        if running.pool_id not in book.pools:
+            raise Broken("running:pool_id", running.pool_id, "a known pool", "已知的资源池")
+
+
+def _table(folder: Path, name: str, *needed: str) -> pl.DataFrame:
+    """Return the raw cells of a table that a book must have, with no gap in some of its columns."""
+    read = read_cells(folder, name)
+    if read is None:
+        raise Broken(name, None, f"{name}.csv or {name}.parquet", f"{name}.csv 或 {name}.parquet")
+    file, table = read
+    for column in needed:
+        if column not in table.columns:
+            raise Broken(f"{file}:{column}", None, "a column", "有此列")
+        values, codes = cells.coded(table[column], cells.is_empty)
+        empty = np.flatnonzero(np.array(values, dtype=np.bool_)[codes])
+        if empty.size:
+            raise Broken(f"{file}:{empty[0] + 1}:{column}", None, "a value", "填写")
+    return table
+
+
+def _employees(firms: pl.DataFrame) -> list[int | None]:
+    def read(cell: object) -> int | None:
+        return cells.whole("enterprises:employees", cell)
+
+    values, codes = cells.coded(_column(firms, "employees"), read)
+    return [values[code] for code in codes.tolist()]
+
+
+def _column(table: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column of raw cells; one that the file lacks is empty."""
+    return table[name] if name in table.columns else pl.Series(name, [None] * table.height, dtype=pl.String)
+
+
+def _orders(folder: Path, enterprise_ids: list[str]) -> Orders:
+    table = _table(folder, "orders", "order_id", "enterprise_id", "gpus", "hours")
+    ids = pl.Series("order_id", [str(name).strip() for name in table["order_id"].to_list()], dtype=pl.String)
+    if ids.n_unique() < ids.len():
+        raise Broken("orders", "an order_id twice", "each order once", "每个订单一次")
+    rank = ids.arg_sort()
+    ids, table = ids.gather(rank), table[rank]
+
+    def numbers(name: str, read: Callable[[Row, str], int]) -> Ints:
+        return cells.ints(_column(table, name), lambda cell: read({"table": "orders", name: cell}, name))
+
+    known = {name: row for row, name in enumerate(enterprise_ids)}
+
+    def enterprise(row: Row, column: str) -> int:
+        name = _id(row, column)
+        if name not in known:
+            raise Broken("orders:enterprise_id", name, "a known enterprise", "已知的企业")
+        return known[name]
+
+    firms = numbers("enterprise_id", enterprise)
+    places, place = _places(table)
+    return Orders(
+        ids=ids,
+        enterprise=firms,
+        gpus=numbers("gpus", lambda row, _: _gpus(row, 1)),
+        hours_micro=numbers("hours", lambda row, name: _within(row, name, _micro(row, name), 1)),
+        release=numbers("release", lambda row, name: _within(row, name, _int(row, name), 0)),
+        deadline=numbers("deadline", _int),
+        limit_ucny=numbers("limit_cny", lambda row, name: _within(row, name, _micro(row, name), 1)),
+        data_gb_micro=numbers("data_gb", lambda row, name: _within(row, name, _micro(row, name, 0), 0)),
+        max_vouchers=numbers("max_vouchers", lambda row, name: _int(row, name, 1)),
+        contract=_contracts(_column(table, "contract_id"), firms),
+        place=place,
+        places=places,
+        cells=table,
+    )
+
+
+_PLACE: dict[str, Callable[[str, object], Any]] = {
+    "accelerators": cells.words,
+    "stacks": cells.words,
+    "regions": cells.words,
+    "origin_region": cells.word,
+    "origin_centre": cells.word,
+    "rtt_ms_max": cells.real,
+}
+"""Columns that tell a `Place`, with how they are read."""
+
+
+def _places(table: pl.DataFrame) -> tuple[list[Place], Ints]:
+    """Return what orders accept and where they come from, each kind once, and the kind of every order."""
+    read = {name: cells.coded(_column(table, name), partial(how, f"orders:{name}")) for name, how in _PLACE.items()}
+    codes = pl.DataFrame({name: column for name, (_, column) in read.items()})
+    kinds = codes.unique(maintain_order=True)
+    kind = codes.join(kinds.with_row_index("kind"), on=codes.columns, how="left", maintain_order="left")["kind"]
+    places = [Place(**{name: read[name][0][code] for name, code in row.items()}) for row in kinds.to_dicts()]
+    return places, kind.cast(pl.Int64).to_numpy()
+
+
+def _contracts(cell: pl.Series, firms: Ints) -> Ints:
+    values, codes = cells.coded(cell, lambda name: cells.word("orders:contract_id", name))
+    named = np.array([value is not None for value in values], dtype=np.bool_)
+    alone = np.arange(len(codes), dtype=np.int64)
+    if not named.any():
+        return alone
+    names = {name: number for number, name in enumerate(dict.fromkeys(values))}
+    of_cell = np.array([names[name] for name in values], dtype=np.int64)[codes]
+    return np.where(named[codes], len(codes) + firms * len(names) + of_cell, alone)
 
 
 def _rows(folder: Path, table: str, *needed: str, optional: bool = False) -> list[Row]:
@@ -278,34 +402,23 @@ def _pool(row: Row, slots: int) -> Pool:
     )
 
 
-def _order(row: Row) -> Order:
-    facts = {name: cells.truth(_at(row, name), row.get(name)) for name in ORDER_FACTS}
-    return Order(
-        order_id=_id(row, "order_id"),
-        enterprise_id=_id(row, "enterprise_id"),
-        gpus=_gpus(row, 1),
-        hours_micro=_within(row, "hours", _micro(row, "hours"), 1),
-        release=_within(row, "release", _int(row, "release"), 0),
-        deadline=_int(row, "deadline"),
-        limit_ucny=_within(row, "limit_cny", _micro(row, "limit_cny"), 1, 10**18),
-        accelerators=cells.words(_at(row, "accelerators"), row.get("accelerators")),
-        stacks=cells.words(_at(row, "stacks"), row.get("stacks")),
-        regions=cells.words(_at(row, "regions"), row.get("regions")),
-        origin_region=_word(row, "origin_region"),
-        origin_centre=_word(row, "origin_centre"),
-        data_gb_micro=_within(row, "data_gb", _micro(row, "data_gb", 0), 0),
-        rtt_ms_max=cells.real(_at(row, "rtt_ms_max"), row.get("rtt_ms_max")),
-        purpose=_word(row, "purpose"),
-        max_vouchers=_int(row, "max_vouchers", 1),
-        contract_id=_word(row, "contract_id"),
-        facts={name: value for name, value in facts.items() if value is not None},
-    )
-
-
 def _link(row: Row) -> tuple[tuple[str, str], Link]:
     price = _within(row, "cny_per_gb", _micro(row, "cny_per_gb", 0), 0)
     rtt_ms = cells.real(_at(row, "rtt_ms"), row.get("rtt_ms")) or 0.0
-    return (_id(row, "origin_region"), _id(row, "region")), Link(price, rtt_ms)
+    most = cells.micro(_at(row, "gb_per_slot"), row.get("gb_per_slot"))
+    most = None if most is None else _within(row, "gb_per_slot", most, 0)
+    return (_id(row, "origin_region"), _id(row, "region")), Link(price, rtt_ms, most)
+
+
+def _running(row: Row) -> Running:
+    return Running(
+        pool_id=_id(row, "pool_id"),
+        start=_within(row, "start", _int(row, "start"), -cells.LARGEST),
+        slots=_within(row, "slots", _int(row, "slots"), 1),
+        gpus=_gpus(row, 1),
+        data_gb_micro=_within(row, "data_gb", _micro(row, "data_gb", 0), 0),
+        origin_region=_word(row, "origin_region"),
+    )
 
 
 def _claim(row: Row) -> Claim:

@@ -4,10 +4,20 @@ A CSV cell is text, a parquet cell may be typed, a YAML value may be either: eac
 cell is None. What cannot be read raises `Broken`, which the readers turn into findings.
 """
 
+import math
+from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from dujiang.verify.verdict import shown
+
+Value = TypeVar("Value")
+Ints = npt.NDArray[np.int64]
 
 MICRO = 1_000_000
 """Millionths in one: micro-yuan in a yuan, ppm in a share."""
@@ -35,7 +45,9 @@ class Broken(Exception):  # noqa: N818 - a finding in flight, not a programming 
 
 
 def is_empty(value: object) -> bool:
-    """Return whether a cell says nothing."""
+    """Return whether a cell says nothing; a NaN is what some writers leave for null."""
+    if isinstance(value, float):
+        return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -121,3 +133,20 @@ def day(where: str, value: object) -> date | None:
         return date.fromisoformat(str(value).strip()[:10])
     except ValueError:
         raise Broken(where, value, "a date as YYYY-MM-DD", "YYYY-MM-DD 日期") from None
+
+
+def coded(cells: pl.Series, read: Callable[[object], Value]) -> tuple[list[Value], Ints]:
+    """Read a column: each cell that differs once, in the order of first appearance; and which of them each row has."""
+    if isinstance(cells.dtype, pl.List):
+        cells = cells.cast(pl.List(pl.String)).list.join(";", ignore_nulls=True)
+    cells = cells.rename("cell")
+    distinct = cells.unique(maintain_order=True)
+    table = distinct.to_frame().with_row_index("code")
+    codes = cells.to_frame().join(table, on="cell", how="left", maintain_order="left", nulls_equal=True)["code"]
+    return [read(value) for value in distinct.to_list()], codes.cast(pl.Int64).to_numpy()
+
+
+def ints(cells: pl.Series, read: Callable[[object], int]) -> Ints:
+    """Read a column of whole numbers that fit 64 bits."""
+    values, codes = coded(cells, read)
+    return np.array(values, dtype=np.int64)[codes] if values else np.zeros(0, dtype=np.int64)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -73,29 +72,50 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise Broken(path.name, "broken parquet", "a parquet table", "parquet 表") from None
 
 
-def read_table(folder: Path, name: str) -> tuple[str, list[Row]] | None:
-    """Return the file name and rows of a table of a book, or None if the book has no such table."""
+def read_cells(folder: Path, name: str) -> tuple[str, pl.DataFrame] | None:
+    """Return the file name and the raw cells of a table of a book, or None if the book has no such table.
+
+    Cells of a CSV table are text as it stands there, those of a parquet table may be typed.
+    """
     found = [path for suffix in ("csv", "parquet") if (path := folder / f"{name}.{suffix}").exists()]
     if not found:
         return None
     if len(found) > 1:
         raise Broken(name, "a csv and a parquet file", "one of the two", "二者之一")
     path = found[0]
-    rows = read_parquet(path).to_dicts() if path.suffix == ".parquet" else list(_csv_rows(path))
-    return path.name, rows
+    return path.name, read_parquet(path) if path.suffix == ".parquet" else _csv_cells(path)
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def read_table(folder: Path, name: str) -> tuple[str, list[Row]] | None:
+    """Return the same as rows; for the short tables."""
+    found = read_cells(folder, name)
+    return None if found is None else (found[0], found[1].to_dicts())
+
+
+_PIECE = 1 << 16
+"""Rows of a CSV table that are held as Python objects at a time."""
+
+
+def _csv_cells(path: Path) -> pl.DataFrame:
     reader = csv.reader(StringIO(read_text(path), newline=""), strict=True)
+    pieces: list[pl.DataFrame] = []
+    rows: list[list[str]] = []
     try:
         header = [cell.strip() for cell in next(reader, [])]
         if not header or len(set(header)) < len(header):
             raise Broken(path.name, header, "a header of different columns", "互不相同的列名")
+        schema = dict.fromkeys(header, pl.String)
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                if len(cells) != len(header):
-                    wanted = str(len(header))
-                    raise Broken(f"{path.name}:{reader.line_num}", f"{len(cells)} cells", wanted, wanted)
-                yield dict(zip(header, cells, strict=True))
+            if len(cells) == len(header):
+                rows.append(cells)
+            elif any(cell.strip() for cell in cells):
+                wanted = str(len(header))
+                raise Broken(f"{path.name}:{reader.line_num}", f"{len(cells)} cells", wanted, wanted)
+            if len(rows) == _PIECE:
+                pieces.append(pl.DataFrame(rows, schema=schema, orient="row"))
+                rows = []
     except csv.Error:
         raise Broken(path.name, "broken CSV", "a CSV table", "CSV 表") from None
+    table = pl.concat([*pieces, pl.DataFrame(rows, schema=schema, orient="row")])
+    blank = pl.all_horizontal(pl.all().str.strip_chars() == "")
+    return table.filter(~blank)

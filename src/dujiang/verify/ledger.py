@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dujiang.verify.awarded import Award
 from dujiang.verify.bill import Bill
-from dujiang.verify.results import Award
 from dujiang.verify.support import Programmes
 from dujiang.verify.verdict import Sheet
 
@@ -144,29 +144,32 @@ def _check_order(entries: Sequence[Entry], award: Award, due: Bill, where: str, 
     once = all(counted[kind] <= 1 for kind in ("reserve", "post", "void"))
     sheet.hold(once, "ledger", where, dict(counted), "each kind of entry once", "各类分录至多一次")
     enterprise = f"Liabilities:Enterprise:{component(award.enterprise_id)}:Reserved"
-    programme = f"Liabilities:Programme:{component(award.programme_id or '')}:Reserved"
-    for account in (enterprise, programme):
+    held = {_reserved(k): amount for k, amount in due.reserved_vouchers_ucny.items()}
+    for account in (enterprise, *held):
         _check_reserved(entries, account, due.settled, f"{where}:{account}", sheet)
     if counted["correct"]:
         return
+    paid = {_reserved(k): amount for k, amount in due.vouchers_ucny.items()}
+    freed = {k: amount - paid[k] for k, amount in held.items()} if due.settled else {}
     moves = {
-        "reserve": {enterprise: -due.reserved_net_ucny, programme: -due.reserved_voucher_ucny},
+        "reserve": {enterprise: -due.reserved_net_ucny, **{k: -amount for k, amount in held.items()}},
         "post": {
             enterprise: due.net_ucny,
-            programme: due.voucher_ucny,
+            **paid,
             "Expenses:Rounding": due.rounding_ucny,
             f"Liabilities:Centre:{component(award.centre_id)}:Payable": -due.service_ucny,
             "Liabilities:Carrier:Payable": -due.transfer_ucny,
         },
-        "void": {
-            enterprise: due.reserved_net_ucny - due.net_ucny if due.settled else 0,
-            programme: due.reserved_voucher_ucny - due.voucher_ucny if due.settled else 0,
-        },
+        "void": {enterprise: due.reserved_net_ucny - due.net_ucny if due.settled else 0, **freed},
     }
     for kind, expected in moves.items():
         found = _moved([entry for entry in entries if entry.first.kind == kind])
         for account in sorted({*found, *expected}):
             sheet.same("ledger", f"{where}/{kind}:{account}", found.get(account, 0), expected.get(account, 0))
+
+
+def _reserved(programme_id: str) -> str:
+    return f"Liabilities:Programme:{component(programme_id)}:Reserved"
 
 
 def _moved(entries: Sequence[Entry]) -> dict[str, int]:
@@ -206,17 +209,19 @@ def check_budgets(
             sheet.hold(balance <= 0, "ledger_budget", f"{where}:{account}", balance, "at most 0", "不高于 0")
         _check_opening(entry, programmes, where, sheet)
         award = awards.get(entry.first.order_id or "")
-        if award is None or award.programme_id not in programmes.by_id or _kind(entries, entry) == "post":
+        if award is None or _kind(entries, entry) == "post":
             continue
-        taken = -entry.on(f"Liabilities:Programme:{component(award.programme_id)}:Reserved")
-        for key, left in (
-            ((award.programme_id, None), programmes.budget_left(award.programme_id)),
-            ((award.programme_id, award.enterprise_id), programmes.cap_left(award.programme_id, award.enterprise_id)),
-        ):
-            held[key] += taken
-            if left is not None:
-                total = held[key]
-                sheet.hold(total <= left, "ledger_budget", where, total, f"at most {left}", f"至多 {left}")
+        for voucher in award.vouchers:
+            programme_id, enterprise_id = voucher.programme_id, award.enterprise_id
+            taken = -entry.on(_reserved(programme_id))
+            for key, left in (
+                ((programme_id, None), programmes.budget_left(programme_id)),
+                ((programme_id, enterprise_id), programmes.cap_left(programme_id, enterprise_id)),
+            ):
+                held[key] += taken
+                if left is not None:
+                    total = held[key]
+                    sheet.hold(total <= left, "ledger_budget", where, total, f"at most {left}", f"至多 {left}")
 
 
 def _kind(entries: Mapping[str, Entry], entry: Entry) -> str:

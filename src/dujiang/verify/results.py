@@ -14,71 +14,86 @@ FORMAT = "dujiang.clearing/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Award:
-    """One row of awards.parquet."""
+class Table:
+    """Columns of a table of the result: name to type, ` | None` where a cell may be null."""
 
-    order_id: str
-    pool_id: str
-    start: int
-    slots: int
-    gpus: int
-    gross_ucny: int
-    transfer_ucny: int
-    voucher_ucny: int
-    net_ucny: int
-    programme_id: str | None
-    paradoxical: bool
-    enterprise_id: str
-    centre_id: str
-    ask_cost_ucny: int
-    price_cost_ucny: int
-    effective_limit_ucny: int
-    share_ppm: int
-    room_ucny: int
-    hours_micro: int
+    name: str
+    columns: dict[str, str]
+    order: tuple[str, ...]
+    """Columns by which the rows are sorted, nulls first."""
 
 
-@dataclass(frozen=True, slots=True)
-class PriceRow:
-    """One row of prices.parquet."""
+_STR, _INT, _MAYBE_STR, _MAYBE_INT = "str", "int", "str | None", "int | None"
 
-    pool_id: str
-    slot: int
-    ucny_per_gpu_hour: int
-    gpus_free: int
-    gpus_used: int
-    ask_ucny_per_gpu_hour: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """One row of rejections.parquet."""
-
-    order_id: str
-    reason: str
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Multiplier:
-    """One row of multipliers.parquet."""
-
-    programme_id: str
-    enterprise_id: str | None
-    """None: the programme's budget."""
-    left_ucny: int
-    used_ucny: int
-    multiplier_ppm: int
+AWARDS = Table(
+    "awards",
+    {
+        **dict.fromkeys(("order_id", "pool_id"), _STR),
+        **dict.fromkeys(("start", "slots", "gpus"), _INT),
+        **dict.fromkeys(("gross_ucny", "transfer_ucny", "voucher_ucny", "net_ucny"), _INT),
+        "programme_id": _MAYBE_STR,
+        "paradoxical": "bool",
+        **dict.fromkeys(("enterprise_id", "centre_id"), _STR),
+        **dict.fromkeys(("ask_cost_ucny", "price_cost_ucny", "effective_limit_ucny"), _INT),
+        **dict.fromkeys(("share_ppm", "room_ucny"), _MAYBE_INT),
+        "hours_micro": _INT,
+    },
+    ("order_id",),
+)
+VOUCHERS = Table(
+    "vouchers",
+    {
+        **dict.fromkeys(("order_id", "programme_id"), _STR),
+        **dict.fromkeys(("share_ppm", "room_ucny", "voucher_ucny"), _INT),
+    },
+    ("order_id",),
+)
+PRICES = Table(
+    "prices",
+    {
+        "pool_id": _STR,
+        **dict.fromkeys(("slot", "ucny_per_gpu_hour", "gpus_free", "gpus_used", "ask_ucny_per_gpu_hour"), _INT),
+    },
+    ("pool_id", "slot"),
+)
+LINK_PRICES = Table(
+    "link_prices",
+    {
+        **dict.fromkeys(("origin_region", "region"), _STR),
+        **dict.fromkeys(("slot", "gb_per_slot_micro", "gb_used_micro", "ucny_per_gb"), _INT),
+    },
+    ("origin_region", "region", "slot"),
+)
+REJECTIONS = Table(
+    "rejections",
+    {
+        **dict.fromkeys(("order_id", "reason"), _STR),
+        **dict.fromkeys(("enough_limit_ucny", "enough_deadline"), _MAYBE_INT),
+        **dict.fromkeys(("detail", "detail_zh"), _MAYBE_STR),
+    },
+    ("order_id",),
+)
+MULTIPLIERS = Table(
+    "multipliers",
+    {
+        "programme_id": _STR,
+        "enterprise_id": _MAYBE_STR,
+        **dict.fromkeys(("left_ucny", "used_ucny", "multiplier_ppm", "multiplier_paid_ppm"), _INT),
+    },
+    ("programme_id", "enterprise_id"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """What could be read; None stands for a file that is missing, broken or of another form."""
 
-    awards: list[Award] | None
-    prices: list[PriceRow] | None
-    rejections: list[Rejection] | None
-    multipliers: list[Multiplier] | None
+    awards: pl.DataFrame | None
+    vouchers: pl.DataFrame | None
+    prices: pl.DataFrame | None
+    link_prices: pl.DataFrame | None
+    rejections: pl.DataFrame | None
+    multipliers: pl.DataFrame | None
     summary: Row | None
     domestic: dict[str, bool]
     """By accelerator; one that is missing is not known."""
@@ -97,55 +112,47 @@ _DTYPES: dict[str, pl.DataType] = {
 def read_results(folder: Path, sheet: Sheet) -> Results:
     """Read the files of a clearing; what is wrong with them goes to the sheet."""
     return Results(
-        awards=read_rows(folder, "awards", Award, ("order_id",), sheet),
-        prices=read_rows(folder, "prices", PriceRow, ("pool_id", "slot"), sheet),
-        rejections=read_rows(folder, "rejections", Rejection, ("order_id",), sheet),
-        multipliers=read_rows(folder, "multipliers", Multiplier, ("programme_id", "enterprise_id"), sheet),
+        awards=read_frame(folder, AWARDS, sheet),
+        vouchers=read_frame(folder, VOUCHERS, sheet),
+        prices=read_frame(folder, PRICES, sheet),
+        link_prices=read_frame(folder, LINK_PRICES, sheet),
+        rejections=read_frame(folder, REJECTIONS, sheet),
+        multipliers=read_frame(folder, MULTIPLIERS, sheet),
         summary=_summary(folder, sheet),
         domestic=_domestic(folder, sheet),
     )
 
 
-def read_rows(folder: Path, name: str, record: type[Any], order: tuple[str, ...], sheet: Sheet) -> list[Any] | None:
-    """Read a parquet table into records; its columns, types, nulls and row order are checked (rule `schema`).
-
-    Parameters
-    ----------
-    folder : folder of the result
-    name : file name without its suffix
-    record : dataclass whose fields are the columns; `X | None` marks one that may be null
-    order : columns by which the rows are sorted, nulls first; their values are unique together
-    sheet : takes what is wrong
+def read_frame(folder: Path, table: Table, sheet: Sheet) -> pl.DataFrame | None:
+    """Read a parquet table; its columns, types, nulls and the order of its rows are checked (rule `schema`).
 
     Returns
     -------
-    the rows, or None where the file cannot be used
+    the columns of the table, or None where the file cannot be used
     """
-    file = f"{name}.parquet"
+    file = f"{table.name}.parquet"
     try:
         frame = read_parquet(folder / file)
     except Broken as broken:
         sheet.hold(False, "files", broken.where, broken.found, broken.en, broken.zh)
         return None
     sheet.checks["files"] += 1
-    usable = [_column_ok(frame, file, f.name, _type_name(f.type), sheet) for f in fields(record)]
+    usable = [_column_ok(frame, file, name, kind, sheet) for name, kind in table.columns.items()]
     if not all(usable):
         return None
-    rows = [record(**row) for row in frame.select([f.name for f in fields(record)]).to_dicts()]
-    keys = [_sort_key(row, order) for row in rows]
-    sheet.hold(
-        keys == sorted(keys), "schema", file, "another order", f"rows sorted by {', '.join(order)}", "按主键排序"
-    )
-    return rows
+    frame = frame.select(pl.col(name).cast(_DTYPES[kind.partition(" | ")[0]]) for name, kind in table.columns.items())
+    keys = frame.select(table.order)
+    in_order = not table.order or keys.equals(keys.sort(table.order, nulls_last=False))
+    expected = f"rows sorted by {', '.join(table.order)}"
+    sheet.hold(in_order, "schema", file, "another order", expected, "按主键排序")
+    return frame
 
 
-def _sort_key(row: object, order: tuple[str, ...]) -> tuple[tuple[bool, Any], ...]:
-    values = [getattr(row, column) for column in order]
-    return tuple((value is not None, value) for value in values)
-
-
-def _type_name(annotation: object) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+def read_rows(folder: Path, name: str, record: type[Any], order: tuple[str, ...], sheet: Sheet) -> list[Any] | None:
+    """Read a parquet table into records, dataclasses whose fields are the columns; None where it cannot be used."""
+    columns = {f.name: f.type.__name__ if isinstance(f.type, type) else str(f.type) for f in fields(record)}
+    frame = read_frame(folder, Table(name, columns, order), sheet)
+    return None if frame is None else [record(**row) for row in frame.to_dicts()]
 
 
 def _column_ok(frame: pl.DataFrame, file: str, column: str, kind: str, sheet: Sheet) -> bool:

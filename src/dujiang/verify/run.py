@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from dujiang.verify.awarded import Award, awards_of
 from dujiang.verify.awards import Derived
 from dujiang.verify.bill import Bill, bill
-from dujiang.verify.cells import FEN, MICRO
+from dujiang.verify.blocks import Posted
+from dujiang.verify.cells import MICRO
 from dujiang.verify.documents import Row
 from dujiang.verify.ledger import LedgerRow, check_ledger
 from dujiang.verify.options import Options
-from dujiang.verify.prices import Posted
 from dujiang.verify.results import read_rows
 from dujiang.verify.summary import Figures, compare
 from dujiang.verify.usage import UsageRow, check_usage
@@ -22,7 +23,7 @@ from dujiang.verify.verdict import Sheet
 def check_run(
     folder: Path,
     options: Options,
-    cleared: tuple[list[Derived], Posted] | None,
+    cleared: tuple[Derived, Posted] | None,
     stated: Row | None,
     sheet: Sheet,
 ) -> None:
@@ -43,23 +44,21 @@ def check_run(
     if cleared is None:
         return
     derived, posted = cleared
-    awards = {d.award.order_id: d.award for d in derived}
+    awards = {award.order_id: award for award in awards_of(options, derived)}
     bills: dict[str, Bill] = {}
     if usage is not None:
         check_usage(usage, awards, sheet)
         readings = {row.order_id: row for row in usage}
-        bills = {d.award.order_id: _bill(options, d, posted, readings) for d in derived if d.award.order_id in readings}
+        bills = {k: _bill(options, award, posted, readings[k]) for k, award in awards.items() if k in readings}
         if stated is not None and isinstance(stated.get("run"), dict):
             compare({"run": stated["run"]}, {"run": _figures(usage, bills.values())}, sheet)
     if rows is not None:
         check_ledger(rows, awards, bills, options.programmes, sheet)
 
 
-def _bill(options: Options, d: Derived, posted: Posted, readings: dict[str, UsageRow]) -> Bill:
-    pool, block = d.pool, slice(d.award.start, d.award.start + d.award.slots)
-    unit = FEN if d.payer.programme_id is None else options.programmes.by_id[d.payer.programme_id].unit_ucny
-    prices, asks = posted.grid[pool.pool_id][block], pool.ask_ucny[block].tolist()
-    return bill(d, unit, prices, asks, readings[d.award.order_id])
+def _bill(options: Options, award: Award, posted: Posted, reading: UsageRow) -> Bill:
+    row, block = options.pool_row[award.pool_id], slice(award.start, award.start + award.slots)
+    return bill(award, posted.price[row, block].tolist(), options.ask[row, block].tolist(), reading)
 
 
 def _figures(usage: Sequence[UsageRow], bills: Collection[Bill]) -> Figures:
@@ -74,7 +73,7 @@ def _figures(usage: Sequence[UsageRow], bills: Collection[Bill]) -> Figures:
         "without_energy_reading": len(usage) - len(kwh),
         "posted_gross_cny": Fraction(sum(due.service_ucny for due in bills), MICRO),
         "posted_transfer_cny": Fraction(sum(due.transfer_ucny for due in bills), MICRO),
-        "posted_voucher_cny": Fraction(sum(due.voucher_ucny for due in bills), MICRO),
+        "posted_voucher_cny": Fraction(sum(sum(due.vouchers_ucny.values()) for due in bills), MICRO),
         "posted_net_cny": Fraction(sum(due.net_ucny for due in bills), MICRO),
         "posted_rounding_cny": Fraction(sum(due.rounding_ucny for due in bills), MICRO),
     }

@@ -1,123 +1,139 @@
 """Every figure of summary.json worked out again from the awards, the prices and the book (design 4.5, 4.6, 7)."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+import polars as pl
+
 from dujiang.verify.awards import Derived
-from dujiang.verify.book import Book
-from dujiang.verify.cells import MICRO
+from dujiang.verify.cells import MICRO, Ints
 from dujiang.verify.certificate import Shadow
-from dujiang.verify.options import Options, run_hours_micro
-from dujiang.verify.prices import Grid
-from dujiang.verify.results import FORMAT, Rejection
-from dujiang.verify.support import Programmes
+from dujiang.verify.options import Options
+from dujiang.verify.results import FORMAT
+from dujiang.verify.sums import exact_sum, sums_by
 from dujiang.verify.verdict import Sheet
 
 Figures = dict[str, Any]
 """Whole numbers and fractions by the keys of summary.json; None: not defined or not known."""
 CLOSE = Fraction(1, 10**9)
 """A float of the file may differ from the exact figure by this share of it, or by this much near zero."""
-CERTIFICATE = ("welfare_ucny", "welfare_cny", "dual_bound_ucny", "dual_bound_cny", "gap")
+CERTIFICATE = (
+    *("welfare_ucny", "welfare_cny", "dual_bound_ucny", "dual_bound_cny", "gap"),
+    *("dual_bound_at_prices_ucny", "dual_bound_at_prices_cny", "gap_at_prices"),
+)
 """Keys that belong to the rule `certificate`."""
 COUNTS = ("rejections", "uplift_by_pool", "outcomes")
 """Mappings in which a name that is left out stands for zero."""
 
 
-def outline(book: Book, options: Options, derived: Sequence[Derived], rejections: Iterable[Rejection]) -> Figures:
+def outline(options: Options, d: Derived, rejections: pl.DataFrame | None) -> Figures:
     """Return counts, sums and shares of a round that need neither prices nor multipliers to be complete."""
-    orders = book.orders.values()
-    asked = sum(order.gpus * order.hours_micro for order in orders)
-    served = sum(d.order.gpus * d.order.hours_micro for d in derived)
+    orders = options.book.orders
+    work = orders.gpus * orders.hours_micro
+    support = exact_sum(d.support_ucny)
+    due = exact_sum(d.gross_ucny) + exact_sum(d.transfer_ucny)
+    reasons = {} if rejections is None else dict(rejections.group_by("reason").len().iter_rows())
     return {
         "format": FORMAT,
-        "slots": book.slots,
-        "orders": len(book.orders),
-        "awards": len(derived),
+        "slots": options.book.slots,
+        "orders": len(orders),
+        "awards": d.order.size,
         "coupling": options.coupling,
-        "rejections": dict(Counter(rejection.reason for rejection in rejections)),
-        "served_share": _share(len(derived), len(book.orders)),
-        "gpu_hours_served_share": _share(served, asked),
-        "mean_wait_h": _share(sum(d.award.start - d.order.release for d in derived), len(derived)),
-        "turnover_cny": _cny(sum(d.gross_ucny for d in derived)),
-        "transfer_cny": _cny(sum(d.transfer_ucny for d in derived)),
-        "net_cny": _cny(sum(d.gross_ucny + d.transfer_ucny - d.voucher_ucny for d in derived)),
-        "voucher_cny": _cny(sum(d.voucher_ucny for d in derived)),
-        "paradoxical_awards": sum(d.price_cost_ucny > d.payer.effective_limit_ucny for d in derived),
-        "uplift_cny": _cny(sum(d.uplift_ucny for d in derived)),
-        "uplift_by_pool": _by_pool(derived),
-        "carbon_term_cny": _cny(sum(d.carbon_ucny for d in derived)),
-        "small_firm_term_cny": _cny(sum(d.bonus_ucny for d in derived)),
-        "carbon_kg": _carbon_kg(book, derived),
+        "rejections": reasons,
+        "served_share": _share(d.order.size, len(orders)),
+        "gpu_hours_served_share": _share(exact_sum(work[d.order]), exact_sum(work)),
+        "mean_wait_h": _share(exact_sum(d.start - orders.release[d.order]), d.order.size),
+        "turnover_cny": _cny(exact_sum(d.gross_ucny)),
+        "transfer_cny": _cny(exact_sum(d.transfer_ucny)),
+        "net_cny": _cny(due - support),
+        "voucher_cny": _cny(support),
+        "paradoxical_awards": int((d.price_cost_ucny > d.effective_limit_ucny).sum()),
+        "uplift_cny": _cny(exact_sum(d.uplift_ucny)),
+        "uplift_by_pool": _by_pool(options, d),
+        "carbon_term_cny": _cny(exact_sum(d.carbon_ucny)),
+        "small_firm_term_cny": _cny(exact_sum(d.bonus_ucny)),
+        "carbon_kg": _carbon_kg(options, d),
     }
 
 
-def _carbon_kg(book: Book, derived: Iterable[Derived]) -> Fraction | None:
+def _carbon_kg(options: Options, d: Derived) -> Fraction | None:
     """Return the carbon of all awards at full use, kg: GPU-hours x W / 1000 x PUE x grid factor; None if not known."""
+    work = options.book.orders.gpus[d.order] * options.run_hours_micro(d.order, d.pool)
     total = Fraction(0)
-    for d in derived:
-        centre = book.centres[d.pool.centre_id]
-        factors = (d.pool.watts_per_gpu, centre.pue, centre.grid_kgco2_per_kwh)
+    by_pool = sums_by(d.pool, work, len(options.pools))
+    for p in np.unique(d.pool).tolist():
+        pool = options.pools[p]
+        centre = options.book.centres[pool.centre_id]
+        factors = (pool.watts_per_gpu, centre.pue, centre.grid_kgco2_per_kwh)
         known = [Fraction(factor) for factor in factors if factor is not None]
         if len(known) < len(factors):
             return None
-        total += Fraction(d.order.gpus * run_hours_micro(d.order, d.pool), 1000 * MICRO) * math.prod(known)
+        total += Fraction(by_pool[p], 1000 * MICRO) * math.prod(known)
     return total
 
 
-def _by_pool(derived: Iterable[Derived]) -> dict[str, Fraction]:
-    uplift: dict[str, int] = defaultdict(int)
-    for d in derived:
-        uplift[d.pool.pool_id] += d.uplift_ucny
-    return {pool_id: _cny(amount) for pool_id, amount in sorted(uplift.items())}
+def _by_pool(options: Options, d: Derived) -> dict[str, Fraction]:
+    totals = sums_by(d.pool, d.uplift_ucny, len(options.pools))
+    return {pool.pool_id: _cny(amount) for pool, amount in zip(options.pools, totals, strict=True)}
 
 
-def certificate(welfare_ucny: int, bound_ucny: int) -> Figures:
-    """Return welfare, bound and the gap between them, as a share of the bound (design 4.5)."""
+def certificate(welfare_ucny: int, bound_ucny: int, at_prices_ucny: int) -> Figures:
+    """Return welfare, bounds and the gaps between them, as a share of the bound (design 4.5)."""
     return {
         "welfare_ucny": welfare_ucny,
         "welfare_cny": _cny(welfare_ucny),
         "dual_bound_ucny": bound_ucny,
         "dual_bound_cny": _cny(bound_ucny),
-        "gap": Fraction(max(0, bound_ucny - welfare_ucny), bound_ucny) if bound_ucny > 0 else Fraction(0),
+        "gap": _gap(bound_ucny, welfare_ucny),
+        "dual_bound_at_prices_ucny": at_prices_ucny,
+        "dual_bound_at_prices_cny": _cny(at_prices_ucny),
+        "gap_at_prices": _gap(at_prices_ucny, welfare_ucny),
     }
 
 
-def centres(book: Book, derived: Sequence[Derived], used: Grid) -> Figures:
+def _gap(bound_ucny: int, welfare_ucny: int) -> Fraction:
+    return Fraction(max(0, bound_ucny - welfare_ucny), bound_ucny) if bound_ucny > 0 else Fraction(0)
+
+
+def centres(options: Options, d: Derived, used: Ints) -> Figures:
     """Return the use of capacity, in all and by centre."""
-    offered = {pool_id: int(pool.gpus.sum()) for pool_id, pool in book.pools.items()}
-    running = {pool_id: sum(row) for pool_id, row in used.items()}
+    offered, running = options.capacity.sum(axis=1).tolist(), used.sum(axis=1).tolist()
+    income = sums_by(d.pool, d.gross_ucny, len(options.pools))
     rows = []
-    for centre in sorted(book.centres.values(), key=lambda c: c.centre_id):
-        pools = [pool_id for pool_id, pool in book.pools.items() if pool.centre_id == centre.centre_id]
-        income = sum(d.gross_ucny for d in derived if d.pool.centre_id == centre.centre_id)
+    for centre in sorted(options.book.centres.values(), key=lambda c: c.centre_id):
+        pools = [p for p, pool in enumerate(options.pools) if pool.centre_id == centre.centre_id]
         rows.append(
             {
                 "centre_id": centre.centre_id,
                 "region": centre.region,
                 "utilisation": _share(sum(running[p] for p in pools), sum(offered[p] for p in pools)),
                 "gpu_hours": Fraction(sum(running[p] for p in pools)),
-                "income_cny": _cny(income),
+                "income_cny": _cny(sum(income[p] for p in pools)),
             }
         )
-    return {"utilisation": _share(sum(running.values()), sum(offered.values())), "by_centre": rows}
+    return {"utilisation": _share(sum(running), sum(offered)), "by_centre": rows}
 
 
-def vouchers(programmes: Programmes, derived: Sequence[Derived], shadow: Shadow) -> list[Figures]:
+def vouchers(options: Options, d: Derived, shadow: Shadow, shadow_paid: Shadow) -> list[Figures]:
     """Return what each programme had left, spent, and for how many awards."""
+    programmes = options.programmes
+    used = d.programme >= 0
+    spent = sums_by(d.programme[used], d.voucher_ucny[used], len(programmes.ids))
+    awards = np.bincount(d.programme[used], minlength=len(programmes.ids)).tolist()
     rows = []
-    for programme_id in programmes.by_id:
-        using = [d for d in derived if d.payer.programme_id == programme_id]
+    for k, programme_id in enumerate(programmes.ids):
         left = programmes.budget_left(programme_id)
         rows.append(
             {
                 "programme_id": programme_id,
                 "budget_left_cny": None if left is None else _cny(left),
-                "spent_cny": _cny(sum(d.voucher_ucny for d in using)),
-                "awards": len(using),
+                "spent_cny": _cny(spent[k]),
+                "awards": awards[k],
                 "multiplier": Fraction(shadow.budgets.get(programme_id, 0), MICRO),
+                "multiplier_paid": Fraction(shadow_paid.budgets.get(programme_id, 0), MICRO),
             }
         )
     return rows

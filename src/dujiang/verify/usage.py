@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dujiang.verify.awarded import Award
 from dujiang.verify.cells import MICRO
-from dujiang.verify.results import Award
 from dujiang.verify.verdict import Sheet
 
 UNSEEN = "unseen"

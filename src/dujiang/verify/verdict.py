@@ -1,9 +1,13 @@
 """What a check of a result says: findings, how much was looked at, and the figures derived again."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 FINDINGS_PER_RULE = 50
 """More findings of one rule than this are only counted: one wrong column must not hide the rest."""
@@ -54,16 +58,19 @@ RULES: Mapping[str, tuple[str, str]] = {
     "window": ("gpus, duration and time window (4.2)", "卡数、时长与时间窗（4.2）"),
     "compatible": ("accelerator, stack, region, link (4.2)", "加速卡、软件栈、区域与链路（4.2）"),
     "capacity": ("capacity in every pool and slot (4.1, 9.2)", "各资源池各时段容量（4.1、9.2）"),
+    "links": ("limited links: what crosses, and multipliers (4.2, 4.5)", "限量链路：传输量与影子价格（4.2、4.5）"),
     "prices": ("one price per pool and slot, at least the ask (4.6)", "每池每时段一价且不低于保留价（4.6）"),
     "costs": ("costs, transfer and effective limit (4.3, 4.6)", "成本、传输费与有效限价（4.3、4.6）"),
-    "payment": ("gross, voucher and net (4.6, 7)", "应付、抵用与净付（4.6、7）"),
+    "payment": ("gross, vouchers and net (4.6, 7)", "应付、抵用与净付（4.6、7）"),
+    "vouchers": ("vouchers of awards, row by row (4.3, 7)", "各中标的用券明细（4.3、7）"),
     "limit": ("no order above its limit, no pool below its ask (9.3)", "不超限价、不低于保留价（9.3）"),
     "programme": ("who may use which programme (5)", "政策参与、资格、起付与一合同一次（5）"),
     "budget": ("budgets and caps are never exceeded (9.2)", "预算与上限不被突破（9.2）"),
     "paradoxical": ("flags of awards below the price (4.6 d)", "低于价格成交的标记（4.6 d）"),
     "reason": ("reasons of rejections (4.5)", "落选原因（4.5）"),
+    "enough": ("limits and deadlines that would have been enough (4.5)", "足以中标的限价与截止时段（4.5）"),
     "multipliers": ("shadow prices of budgets and caps (4.5)", "预算与上限的影子价格（4.5）"),
-    "certificate": ("dual bound, welfare and gap (4.5)", "对偶上界、福利与间隙（4.5）"),
+    "certificate": ("dual bounds, welfare and gaps (4.5)", "对偶上界、福利与间隙（4.5）"),
     "summary": ("every other figure of summary.json", "summary.json 中其余各项"),
     "usage": ("metered use of awards (6.4)", "中标的计量用量（6.4）"),
     "ledger": (
@@ -105,6 +112,32 @@ class Sheet:
             return True
         self.find(rule, where, found, shown(expected), shown(expected))
         return False
+
+    def hold_rows(
+        self,
+        ok: npt.NDArray[np.bool_],
+        rule: str,
+        where: Callable[[int], str],
+        found: Callable[[int], object],
+        expected: Callable[[int], tuple[str, str]],
+    ) -> None:
+        """Check one fact of every row; `where`, `found` and `expected` are asked only of rows that are wrong."""
+        self.checks[rule] += len(ok)
+        wrong = np.flatnonzero(~ok).tolist()
+        room = max(0, FINDINGS_PER_RULE - self._per_rule[rule])
+        for row in wrong[:room]:
+            self.find(rule, where(row), found(row), *expected(row))
+        self._per_rule[rule] += len(wrong[room:])
+
+    def same_rows(self, rule: str, where: Callable[[int], str], found: pl.Series, expected: pl.Series) -> None:
+        """Check that a stored column equals the one derived again; null equals null."""
+
+        def text(row: int) -> tuple[str, str]:
+            value = shown(expected[row])
+            return value, value
+
+        same = found.cast(expected.dtype).eq_missing(expected).to_numpy()
+        self.hold_rows(same, rule, where, lambda row: found[row], text)
 
     def verdict(self) -> Verdict:
         """Return what was collected."""
