@@ -4,6 +4,7 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.ready
+RAY := .venv/.ray
 FOCUS := .venv-focus/.ready
 CPSAT := .venv-cpsat/.ready
 # One BLAS thread per process: our kernels and the test workers bring their own parallelism.
@@ -30,6 +31,14 @@ $(STAMP): $(UV) requirements/lock.txt pyproject.toml
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The extra `ray`, for the tests of that engine, which skip themselves without it. On top of what `setup` brought.
+$(RAY): $(STAMP) requirements/ray.txt
+	@if $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/ray.txt; then \
+	    touch $@; \
+	else \
+	    echo "test: Ray could not be installed, the tests of the engine ray will be skipped"; \
+	fi
+
 # Only an oracle of some tests, which skip themselves without it: what goes wrong here is said and stops nothing.
 $(FOCUS): $(UV) requirements/focus.txt
 	@rm -rf $(@D); \
@@ -55,7 +64,7 @@ $(CPSAT): $(UV) requirements/cpsat.txt
 demo: setup  ## a realistic week for the eight hubs: clear, run, settle, report (NO_SERVE=1 ends without serving)
 	$(BIN)/dujiang demo --out build/demo $(if $(NO_SERVE),--no-serve)
 
-test: setup $(FOCUS)  ## the whole test suite, in parallel
+test: setup $(RAY) $(FOCUS)  ## the whole test suite, in parallel
 	$(BIN)/python -m pytest -n auto
 
 lint: setup  ## formatting, lint rules and strict types

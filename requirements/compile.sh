@@ -8,3 +8,4 @@ COMMON="--quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 "$UV" pip compile $COMMON requirements/uv.in -o requirements/uv.txt
 "$UV" pip compile $COMMON requirements/focus.in -o requirements/focus.txt
 "$UV" pip compile $COMMON requirements/cpsat.in -o requirements/cpsat.txt
+"$UV" pip compile $COMMON --constraints requirements/lock.txt requirements/ray.in -o requirements/ray.txt

@@ -225,6 +225,17 @@ def test_a_denied_relation_is_shown_and_the_stricter_counts(
     assert re.search(r"sz-corpus-voucher +not eligible", told.out)
 
 
+def test_what_is_no_number_is_shown_as_it_was_written(
+    capsys: pytest.CaptureFixture[str], case: tuple[str, str]
+) -> None:
+    Path(case[0]).write_text("city: .nan\nkind: -.inf\nrevenue_cny: 99999999999999999999999\n", encoding="utf-8")
+    conditions = quoted(capsys, case)["sz-training-voucher"]["conditions"]
+    assert {c["fact"]: c["found"] for c in conditions if c["fact"] in ("city", "kind")} == {
+        "city": "nan",
+        "kind": "-inf",
+    }
+
+
 def test_a_slip_in_a_name_is_pointed_out(capsys: pytest.CaptureFixture[str], case: tuple[str, str]) -> None:
     Path(case[0]).write_text("city: 深圳\nkind: enterprise\nemployes: 3\n", encoding="utf-8")
     assert "did you mean employees?" in documented(capsys, *asking(case))["remarks"][0]["en"]

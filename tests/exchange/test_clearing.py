@@ -11,7 +11,7 @@ from dujiang.core.money import MICRO
 from dujiang.exchange.clearing import clear_round, clear_to, domestic_accelerators, open_round
 from dujiang.market.engine import Effort
 from dujiang.market.outcome import Coupling
-from dujiang.store.results import book_digest, read_outcome
+from dujiang.store.results import TABLES, book_digest, read_outcome
 from dujiang.verify.verification import verify
 
 QUICK = Effort(passes=60, moves_min=200, ruin=8)
@@ -26,7 +26,7 @@ def test_a_cleared_folder_holds_all_files_and_passes_verification(book: Path, tm
     out = tmp_path / "out"
     summary = clear_to(book, out, Coupling.FULL, QUICK)
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    tables = {f"{name}.parquet" for name in ("awards", "prices", "rejections", "multipliers")}
+    tables = {f"{name}.parquet" for name in TABLES}
     programmes = {"programmes/sz-training-voucher.yaml", "programmes/test-voucher.yaml"}
     assert names == tables | programmes | {"facts.json", "summary.json", "report.html"}
     own = (out / "programmes" / "test-voucher.yaml").read_bytes()
@@ -78,7 +78,7 @@ def test_a_round_takes_the_programmes_of_the_book_and_the_budget_that_it_sets(bo
     assert round_.programme_files["test-voucher"] == TINY["programmes/test-voucher.yaml"].encode()
     # of the cap of 100 yuan e1 has used 20.5 this year
     caps = zip(round_.terms.cap_programme, round_.terms.cap_enterprise, round_.terms.cap_left_ucny, strict=True)
-    assert {enterprise: int(left) for k, enterprise, left in caps if k == 1} == {"e1": 79_500_000, "e2": 100 * MICRO}
+    assert {enterprise: int(left) for k, enterprise, left in caps if k == 1} == {"e1": 79_500_000}
 
 
 def test_domestic_accelerators_are_those_of_the_catalogue() -> None:

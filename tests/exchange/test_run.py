@@ -322,5 +322,5 @@ def test_progress_is_told_from_nothing_to_all(tmp_path) -> None:
     told = []
     options = RunOptions(speedup=Fraction(36000))
     run_round(book, tmp_path / "out", options, progress=lambda phase, share, gap: told.append((phase, share)))
-    assert {phase for phase, _ in told} == {"prices", "placement", "dispatch"}
+    assert {phase for phase, _ in told} == {"prices", "placement", "improvement", "dispatch"}
     assert told[-1] == ("dispatch", 1.0)

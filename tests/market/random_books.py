@@ -287,8 +287,8 @@ def random_arrays(
 ) -> BookArrays:
     """Draw consistent book arrays with every feature of the market in them.
 
-    `even`: capacity and ask are the same in all slots of a pool; None: by chance. Amounts are small enough for floats to
-    hold every sum exactly.
+    `even`: capacity and ask are the same in all slots of a pool; None: by chance. Amounts are small enough for
+    floats to hold every sum exactly.
     """
     rng = np.random.default_rng(seed)
     even = bool(rng.random() < 0.3) if even is None else even

@@ -37,7 +37,7 @@ def enquiries(book: Book) -> list[Enquiry]:
 
 
 @given(randoms, st.sampled_from(list(Coupling)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_desk_quotes_what_the_book_says(rng: Random, coupling: Coupling) -> None:
     book = small_book(rng)
     a = book_arrays(book, voucher_terms(book, (), {}, domestic={}), coupling)

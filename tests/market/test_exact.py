@@ -14,7 +14,7 @@ from dujiang.market.arrays import BookArrays
 from dujiang.market.columns import Columns, Rates, classes, empty_columns, list_blocks
 from dujiang.market.dual import Prices, exact_bounds
 from dujiang.market.engine import Cleared, Effort, solve
-from dujiang.market.exact import ExactResult, Limits, improve_exactly, solve_exact
+from dujiang.market.exact import ExactResult, Limits, solve_exact
 from dujiang.market.keys import build_keys
 from dujiang.market.rows import CELL, ORDER, Rows, components, needed, rows_of
 from dujiang.market.state import State, empty_state, posted_prices, put
@@ -189,6 +189,14 @@ def test_a_budget_is_not_overdrawn_by_a_micro_yuan(short: int) -> None:
     assert result.optimal
 
 
+def test_a_book_without_orders_is_served_to_the_optimum() -> None:
+    a = random_arrays(3, orders=4, pools=2, slots=6)
+    a = a._replace(**{name: getattr(a, name)[:0] for name in OF_ORDERS})
+    result = solve_exact(a, solve(a, Effort(), no_clock), AMPLE, no_clock)
+    assert result.optimal
+    assert result.bound_ucny == 0
+
+
 def test_without_time_nothing_is_claimed() -> None:
     a = random_arrays(3, orders=12, pools=3, slots=12)
     cleared = solve(a, Effort(), no_clock)
@@ -221,36 +229,11 @@ def test_a_book_with_too_many_blocks_is_left_as_it_is(monkeypatch: pytest.Monkey
     assert result.bound_at_prices_ucny == cleared.bound_at_prices_ucny
 
 
-@settings(max_examples=30, deadline=None)
-@given(seeds)
-def test_a_part_is_served_as_well_as_can_be_and_the_rest_stays(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    a = random_arrays(seed, orders=10, pools=2, slots=8)
-    prices = random_prices(a, seed)
-    s = empty_state(a)
-    first = np.flatnonzero(rng.random(10) < 0.6)
-    improve_exactly(a, s, prices, first, AMPLE, no_clock)
-    assert (np.flatnonzero(s.pool >= 0)[:, None] == first).any(axis=1).all()
-    before = State._make(array.copy() for array in s)
-    second = np.flatnonzero(rng.random(10) < 0.6)
-    better = improve_exactly(a, s, prices, second, AMPLE, no_clock)
-    others = np.setdiff1d(np.arange(10), second)
-    np.testing.assert_array_equal(s.start[others], before.start[others])
-    np.testing.assert_array_equal(s.pool[others], before.pool[others])
-    assert better == (s.worth.sum() > before.worth.sum())
-    assert s.worth.sum() >= before.worth.sum()
-    assert_consistent(a, prices, s)
-    everything = improve_exactly(a, s, prices, np.arange(10), AMPLE, no_clock)
-    best = time_indexed.solve(a, integer=True, price=a.ask + prices.capacity).value
-    assert s.worth.sum() / MICRO == pytest.approx(best, rel=1e-9, abs=1e-5)
-    assert everything or s.worth.sum() == before.worth.sum() or better
-
-
 def everything_of(a: BookArrays, prices: Prices) -> tuple[Columns, Rows, np.ndarray, np.ndarray]:
     """Return all columns and rows of a book, the class of each column and the orders of each class."""
     s, posted = empty_state(a), posted_prices(a, prices.capacity)
     rates = Rates(np.zeros(a.link_left.shape), np.zeros(a.budget.size), np.zeros(a.cap_left.size))
-    member, first = classes(a, np.arange(a.gpus.size))
+    member, first = classes(a)
     best, least = np.zeros(a.gpus.size), np.full(a.gpus.size, -np.inf)
     count = list_blocks(a, s, posted, rates, first, least, best, empty_columns(0, a.parts.shape[1]))
     c = empty_columns(count, a.parts.shape[1])

@@ -1,8 +1,9 @@
 """Prices of one round at the slots of another: by the hour that a slot stands for, else by week, else by day."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from random import Random
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -68,6 +69,9 @@ def test_the_same_book_gets_back_what_was_published(rng: Random) -> None:
     published = outcome.prices["ucny_per_gpu_hour"].to_numpy().reshape(a.ask.shape)
     assert (a.ask + prices.capacity == published).all()
     assert prices.link.ravel().tolist() == outcome.link_prices["ucny_per_gb"].to_list()
+    for field in fields(prices):  # of the one type for which the loops are compiled
+        array = getattr(prices, field.name)
+        assert (array.dtype, array.flags.c_contiguous, array.flags.writeable) == (np.int64, True, True), field.name
     terms = round_.terms
     rates = {
         (row[0], row[1]): row[2:]

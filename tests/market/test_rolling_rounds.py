@@ -144,7 +144,7 @@ def three_rounds(rng: Random, place: Path) -> Iterator[str]:
 
 
 @given(randoms)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_over_three_rounds_nothing_is_given_twice_and_budgets_caps_and_contracts_hold(rng: Random) -> None:
     with folder() as place:
         list(three_rounds(rng, place))
@@ -152,7 +152,7 @@ def test_over_three_rounds_nothing_is_given_twice_and_budgets_caps_and_contracts
 
 def test_the_random_rounds_meet_every_case() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(12):
+    for seed in range(8):
         with folder() as place:
             seen.update(three_rounds(Random(seed), place))
     cases = {"order dropped", "award runs on", "award ended", "order kept", "admitted", "cleared"}
@@ -160,7 +160,7 @@ def test_the_random_rounds_meet_every_case() -> None:
 
 
 @given(randoms)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_what_is_carried_reads_back_as_it_was(rng: Random) -> None:
     with folder() as place:
         path = random_book(rng, orders=14).write(place / "book")

@@ -165,6 +165,23 @@ def test_a_shared_purse_is_never_overdrawn():
     assert (obstacle.hurdle, obstacle.against, obstacle.clause.key) == (Hurdle.BUDGET, ("a",), "terms")
 
 
+def test_of_two_figures_for_one_purse_the_lower_counts():
+    budget = {"amount_cny": 500, "period": "year", "rule": "first_come", **TERMS}
+    a, b = (plain(k, 0.3, budget=budget | {"shared_with": [o]}) for k, o in (("a", "b"), ("b", "a")))
+    offers = [Offer(a, asked(a), 450 * YUAN), Offer(b, asked(b), None)]
+    assert best_stack(offers, {Base.CONTRACT: CONTRACT}).total_ucny == 450 * YUAN
+    assert best_stack(offers[::-1], {Base.CONTRACT: CONTRACT}).total_ucny == 450 * YUAN
+
+
+def test_what_would_push_others_below_their_minimum_is_given_up():
+    least = {"amount_cny": 450, **TERMS}
+    stack = stacked(plain("a", 0.45, minimum_cny=least), plain("b", 0.45, minimum_cny=least), plain("c", 0.6))
+    assert amounts(stack) == {"a": 450, "b": 450}
+    (obstacle,) = given_up(stack, "c").obstacles
+    assert obstacle.hurdle is Hurdle.SPEND
+    assert "leaves 100.00 CNY" in obstacle.text.en
+
+
 def test_a_purse_joins_programmes_through_a_third():
     def drawing(key: str, *others: str) -> Programme:
         budget = {"amount_cny": 300, "period": "year", "rule": "first_come", "shared_with": list(others), **TERMS}
@@ -242,7 +259,7 @@ def test_a_search_that_is_cut_short_still_explains_itself():
     stack = best_stack(offers, {Base.CONTRACT: CONTRACT}, work=1)
     assert stack.search is Search.CUT_SHORT
     assert stack.total_ucny < stack.at_most_ucny
-    assert all(g.obstacles for g in stack.given_up)
+    assert {o.hurdle for g in stack.given_up for o in g.obstacles} == {Hurdle.WORK}
 
 
 # All rules together, against a plain reading of them

@@ -171,7 +171,9 @@ def test_the_discount_is_what_the_published_price_is_above_the_metered_amount(ma
             assert due.list_ucny == due.metered_ucny
 
 
-@pytest.mark.parametrize("change", [{"net_ucny": FEN}, {"service_ucny": 1}, {"vouchers": (("k", -FEN),), "net_ucny": FEN}])
+@pytest.mark.parametrize(
+    "change", [{"net_ucny": FEN}, {"service_ucny": 1}, {"vouchers": (("k", -FEN),), "net_ucny": FEN}]
+)
 def test_a_bill_that_does_not_add_up_cannot_be_made(change):
     good = Bill("o", "e", "c", 0, 0, 0, 0, 0, (), 0, 0)
     with pytest.raises(AssertionError):

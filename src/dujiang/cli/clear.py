@@ -1,6 +1,7 @@
 """`dujiang clear`: the market only."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dujiang.cli.summary import show_summaries
 from dujiang.core.text import Text
 from dujiang.exchange.clearing import clear_to
 from dujiang.market.outcome import Coupling
+from dujiang.market.pricing import Pricers, Pricing
 
 EXACT_S = 60.0
 """Seconds of the exact mode where none are given."""
@@ -31,7 +33,13 @@ EXACT_S = 60.0
     help="Small books: look so many seconds (60 if none are given) for the best awards at the prices, and for a proof.",
 )
 @click.option("--warm", type=FOLDER, default=None, help="Begin with the prices of this earlier result.")
-@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True, help="Where to compute.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the price search makes its passes: here, or on Ray workers, here or on the cluster of RAY_ADDRESS.",
+)
 @JSON
 @click.pass_obj
 def command(
@@ -49,8 +57,8 @@ def command(
     """Clear a book: awards, prices, rejections and a certificate, written whole or not at all."""
     output.json = as_json
     effort = effort_of(seconds, gap)
-    with output.progress() as progress:
-        summary = clear_to(book, out, Coupling(coupling), effort, progress, warm=warm, exact_s=exact)
+    with _pricers(engine) as pricers, output.progress() as progress:
+        summary = clear_to(book, out, Coupling(coupling), effort, progress, warm=warm, exact_s=exact, pricers=pricers)
     if as_json:
         output.document(summary)
         return
@@ -61,6 +69,15 @@ def command(
     if "exact" in summary:
         _show_proof(output, summary["exact"])
     output.line(Text(f"result and report.html in {out}", f"结果与 report.html 位于 {out}"))
+
+
+def _pricers(engine: str) -> AbstractContextManager[Pricers]:
+    """Return what makes pricing passes. Ray is not there unless it is asked for."""
+    if engine == "local":
+        return nullcontext(Pricing)
+    from dujiang.exchange.ray_pricing import RayPricers
+
+    return RayPricers()
 
 
 def _show_proof(output: Output, proof: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ PHASES = {
     "placement": Text("placement", "安排"),
     "improvement": Text("improvement", "改进"),
     "dispatch": Text("dispatch", "调度"),
+    "exact": Text("exact search", "精确求解"),
     "policy": Text("programmes", "政策计算"),
 }
 

@@ -1,6 +1,5 @@
 """Awards of a clearing as the later steps see them: to run, to meter, to settle."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -134,10 +133,7 @@ def caps_in_use(round_: Round, awards: list[Awarded]) -> dict[tuple[str, str], i
         for k, enterprise, amount in zip(terms.cap_programme, terms.cap_enterprise, terms.cap_left_ucny, strict=True)
     }
     used = {
-        (voucher.programme_id, a.award.enterprise_id)
-        for a in awards
-        for voucher in a.award.vouchers
-        if voucher.capped
+        (voucher.programme_id, a.award.enterprise_id) for a in awards for voucher in a.award.vouchers if voucher.capped
     }
     return {key: left[key] for key in sorted(used)}
 

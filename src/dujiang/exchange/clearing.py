@@ -22,6 +22,7 @@ from dujiang.market.engine import Cleared, Effort, Progress, gap_of, solve
 from dujiang.market.exact import Limits, solve_exact
 from dujiang.market.last_prices import last_prices
 from dujiang.market.outcome import Coupling, Outcome
+from dujiang.market.pricing import Pricers, Pricing
 from dujiang.policy.catalogue import programmes_of_round
 from dujiang.policy.programme import Programme
 from dujiang.policy.terms import VoucherTerms, voucher_terms
@@ -84,6 +85,8 @@ class Extras:
     """Begin with the prices of this result (design 4.9)."""
     exact_s: float | None = None
     """Look so many seconds for the best awards at the prices found, and for a proof that there are none better."""
+    pricers: Pricers = Pricing
+    """Makes the passes of the price search; whichever does, the result is the same."""
 
 
 def clear_round(
@@ -95,7 +98,7 @@ def clear_round(
 
     def work(a: BookArrays) -> Cleared:
         warm = None if extras.warm is None else _carried_prices(round_, a, extras.warm)
-        cleared = solve(a, effort, time.perf_counter, progress, warm)
+        cleared = solve(a, effort, time.perf_counter, progress, warm, extras.pricers)
         if extras.exact_s is None:
             return cleared
         cleared, further["exact"] = _exactly(a, cleared, extras.exact_s, progress)
@@ -191,6 +194,7 @@ def clear_to(
     *,
     warm: Path | None = None,
     exact_s: float | None = None,
+    pricers: Pricers = Pricing,
 ) -> dict[str, Any]:
     """Clear a book into a result folder with a report; return the summary.
 
@@ -200,6 +204,7 @@ def clear_to(
     coupling, effort, progress : as for `market.clear.clear`
     warm : folder of an earlier result, whose prices to begin with
     exact_s : seconds of the exact mode; None: without it
+    pricers : makes the passes of the price search
 
     Raises
     ------
@@ -208,7 +213,7 @@ def clear_to(
     check_outside(folder, out)
     round_ = open_round(folder)
     check_target(out)
-    extras = Extras(None if warm is None else read_earlier(warm), exact_s)
+    extras = Extras(None if warm is None else read_earlier(warm), exact_s, pricers)
     outcome, files = clear_round(round_, coupling, effort, progress, extras)
     return _write(round_, outcome, files, out)
 

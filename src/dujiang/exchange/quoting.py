@@ -91,7 +91,7 @@ def _order_tables(doc: Marked, raw: RawBook, problems: ProblemList) -> Mapping[s
 def _enquiry(book: Book) -> Enquiry:
     order = book.orders.row(0, named=True)
     lists = {name: tuple(order[name]) for name in ("accelerators", "stacks", "regions")}
-    return Enquiry(**{name: order[name] for name in Enquiry._fields if name not in lists}, **lists)
+    return Enquiry(**{name: order[name] for name in Enquiry._fields if name not in lists}, **lists)  # type: ignore[arg-type]
 
 
 def _tables(book: Book, a: BookArrays, earlier: Earlier, digest: str) -> Tables:

@@ -152,7 +152,7 @@ class _Places(NamedTuple):
 def _places(book: Book, coupling: Coupling) -> _Places:
     """Work out which pools orders may use and what moving data there costs (design 4.2)."""
     # bounds between two round-trip times of the book's links say the same: keep how many links each one lets through
-    times = np.unique(book.links["rtt_ms"].to_numpy())
+    times = np.unique(np.append(book.links["rtt_ms"].to_numpy(), 0.0))  # within one region nothing is waited for
     bound = book.orders["rtt_ms_max"].fill_null(np.inf).to_numpy()
     columns = book.orders.select(
         _joined("accelerators"),
@@ -172,9 +172,7 @@ def _places(book: Book, coupling: Coupling) -> _Places:
     links = _links(book, places["origin_region"].unique(maintain_order=True).to_list())
     origin = np.array([links.origin[name] for name in places["origin_region"]], dtype=np.int64)
     fits &= links.reach[origin]
-    fits &= (
-        np.searchsorted(times, links.rtt_ms, side="left")[origin] < np.maximum(places["times"].to_numpy(), 1)[:, None]
-    )
+    fits &= np.searchsorted(times, links.rtt_ms, side="left")[origin] < places["times"].to_numpy()[:, None]
     if coupling is Coupling.ISOLATED:
         fits &= _isolated(book, places)
     return _Places(of_order.to_numpy().astype(np.int32), fits, links.tariff[origin], links.route[origin])

@@ -103,7 +103,7 @@ def _proximal_step(
         if x[q] > 0.0:
             for i in range(n):
                 model[i] += slopes[q, i] * x[q]
-    return model.max()
+    return model.max()  # type: ignore[no-any-return]
 
 
 def _mean(one: dict[int, float], other: dict[int, float], share: float) -> dict[int, float]:
@@ -152,6 +152,10 @@ class Bundle:
             self._origin[one] = self._origin[last]
         self._origin.pop()
         self._count = last
+
+    def lift(self, by: float) -> None:
+        """Move all cuts up."""
+        self._levels[: self._count] += by
 
     def mixture(self) -> dict[int, float]:
         """Return the weights of the cuts, by number in the order in which they were taken, at the last step."""

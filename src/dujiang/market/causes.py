@@ -57,7 +57,7 @@ class Blocks(NamedTuple):
     """Blocks of one duration in one pool by start, counted from `first`; row k of a table spans 2**k starts."""
 
     first: int
-    count: int
+    count: int  # type: ignore[assignment]
     ask: Int
     """[levels, starts] least cost at the ask, micro-yuan per accelerator."""
     price: Int
@@ -125,7 +125,7 @@ def _least(table: Int, lo: int, hi: int) -> int:
     best = table[k, hi - (1 << k) + 1]
     for i in range(lo, hi - (1 << k) + 1, 1 << k):
         best = min(best, table[k, i])
-    return best
+    return best  # type: ignore[no-any-return]
 
 
 @bare
@@ -134,7 +134,7 @@ def _most(table: Int, lo: int, hi: int) -> int:
     best = table[k, hi - (1 << k) + 1]
     for i in range(lo, hi - (1 << k) + 1, 1 << k):
         best = max(best, table[k, i])
-    return best
+    return best  # type: ignore[no-any-return]
 
 
 @bare
@@ -215,7 +215,7 @@ def _over_link(a: BookArrays, s: State, link_price: Int, j: int, route: int, t: 
     whole, rest = divmod(a.data[j], MICRO)
     if link_price[route, t] > 0 and whole > gain // link_price[route, t]:
         return False
-    return whole * link_price[route, t] + -((-rest * link_price[route, t]) // MICRO) <= gain
+    return whole * link_price[route, t] + -((-rest * link_price[route, t]) // MICRO) <= gain  # type: ignore[no-any-return]
 
 
 @loop
@@ -284,7 +284,7 @@ def _rises(a: BookArrays, j: int, p: int, o: int) -> bool:
     for m in range(a.parts.shape[1]):
         if a.parts[o, m] >= 0:
             total += a.share[a.term[j], a.parts[o, m], p]
-    return total <= a.ceiling[o] or a.parts.shape[1] == 1 or a.parts[o, 1] < 0
+    return total <= a.ceiling[o] or a.parts.shape[1] == 1 or a.parts[o, 1] < 0  # type: ignore[no-any-return]
 
 
 @loop

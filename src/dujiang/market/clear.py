@@ -147,7 +147,7 @@ def award_figures(a: BookArrays, cleared: Cleared) -> Figures:
     order = np.flatnonzero(s.pool >= 0)
     placed = (array[order].astype(np.int64) for array in (s.pool, s.start, s.option))
     empty = (np.empty(order.size, dtype=np.int64) for _ in range(6))
-    figures = Figures(order, *placed, *empty, np.zeros((order.size, a.parts.shape[1]), dtype=np.int64))
+    figures = Figures(order, *placed, *empty, np.zeros((order.size, a.parts.shape[1]), dtype=np.int64))  # type: ignore[call-arg]
     _figures(a, prefix_sums(a.ask), prefix_sums(a.ask + cleared.prices.capacity), figures)
     # The engine's own books: what it took from budgets and caps is what is paid.
     assert np.array_equal(figures.voucher, s.voucher[order]), "the engine counts other vouchers than are paid"

@@ -145,17 +145,17 @@ def shared_contracts(a: BookArrays) -> Flags:
     return np.bincount(a.contract, minlength=1)[a.contract] > 1
 
 
-def classes(a: BookArrays, orders: Int) -> tuple[Int, Int]:
-    """Return the class of each of some orders that nothing tells apart, and each class's first row, ascending.
+def classes(a: BookArrays) -> tuple[Int, Int]:
+    """Return the class of each order, and each class's first row, ascending.
 
-    Orders of one class have the same blocks with the same welfare and draw on the same caps; a contract that several
-    orders share, here or elsewhere, keeps its orders apart from others.
+    Nothing tells orders of one class apart: they have the same blocks with the same welfare and draw on the same caps.
+    A contract that several orders share keeps them apart from others.
     """
     same = (a.shape, a.place, a.gpus, a.release, a.deadline, a.limit, a.data, a.bonus, a.term)
     columns = [*same, np.where(shared_contracts(a), a.contract, -1), *a.room.T, *a.cap.T]
-    keys = np.stack([np.asarray(column, dtype=np.int64)[orders] for column in columns], axis=1)
+    keys = np.stack([np.asarray(column, dtype=np.int64) for column in columns], axis=1)
     _, first, member = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     rank = np.argsort(first, kind="stable")
     place = np.empty_like(rank)
     place[rank] = np.arange(rank.size)
-    return place[member.reshape(-1)], orders[first[rank]]
+    return place[member.reshape(-1)], first[rank]

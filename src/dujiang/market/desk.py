@@ -60,7 +60,7 @@ class QuoteDesk:
 
     def __init__(self, book: Book, coupling: Coupling, tables: Tables) -> None:
         nothing = {"running": book.running.clear(), "claims": book.claims.clear(), "use": (), "facts": {}}
-        self._book = replace(book, objective=Objective(), **nothing)
+        self._book = replace(book, objective=Objective(), **nothing)  # type: ignore[arg-type]
         self._coupling = coupling
         self._speed = book.pools["speed_micro"].to_numpy()
         self._tables = (*(tables.price_sum, tables.ask_sum, tables.free, tables.lowest, tables.link_left),)

@@ -37,32 +37,20 @@ import numpy as np
 
 from dujiang.core.money import MICRO
 from dujiang.market.arrays import MAX_PRICE_UCNY, BookArrays, Int
-from dujiang.market.bundle import Bundle
+from dujiang.market.descent import FULL_WEIGHT, WARM_WEIGHT, Descent, descend
 from dujiang.market.keys import Float, Keys, sample_keys, voucher_keys
 from dujiang.market.pricing import Pricers, Pricing
 
-CUTS = 12
-"""Cuts kept; more gain little."""
-SAMPLE = 20_000
-"""Orders of the sample on which a large book is solved first."""
-SAMPLE_PASSES = 120
-"""Most passes over the sample."""
+SAMPLES = ((20_000, 120), (140_000, 25))
+"""Orders of the samples on which a large book is solved first, and most passes over each."""
+_SAMPLED = 0.5
+"""A sample is worth its while up to this share of the orders; the second one only up to half of that."""
 MAX_RATE_PPM = 100 * MICRO
 """Highest multiplier of a budget or cap: a hundred yuan of welfare for a yuan of voucher."""
 MAX_LINK_UCNY = 100_000 * MICRO
 """Highest multiplier of a link, micro-yuan per GB; the dearest tariff that a book may state."""
-_LIGHT = 0.002
-"""Points with less weight than this are left out of a mix."""
-_SERIOUS = 0.1
-"""Share of the predicted decrease that makes a step a serious one (Kiwiel's m)."""
-_GOOD = 0.3
-"""Share of the predicted decrease from which the next step may be longer."""
-_DOUBTS = 2
-"""How often a search goes on with longer steps when it seems to be over."""
-_NULLS = 4
-"""Steps in a row that were not serious, after which the next is shorter."""
-_FIRST_WEIGHT, _WARM_WEIGHT, _LEAST_WEIGHT, _MOST_WEIGHT = 0.2, 0.02, 1e-5, 1e4
-"""Length of steps: the first without and with prices to start from, the shortest, the longest."""
+_LINK_WORTH = 0.3
+"""Usual size of a link's multiplier, as a share of what orders pay in all per GB that they move."""
 _CAP_STEP = 30.0
 """How much longer steps of a cap's multiplier are: few orders draw on one cap, so it moves them little each."""
 
@@ -145,7 +133,7 @@ class DualResult:
     bound_at_prices_ucny: int
     """The same for allocations that pay by the rule at these prices: no greater."""
     passes: int
-    """Pricing passes, those over a sample counted by its share of the orders (rounded up)."""
+    """Pricing passes over all orders."""
 
 
 def supply_of(a: BookArrays) -> Supply:
@@ -193,63 +181,16 @@ class _Function:
 
     def scale(self) -> Float:
         """Return the inverse metric: the size that a multiplier has over the supply that it prices; 0: held at 0."""
-        typical = max(float(np.median(self._a.ask)) if self._a.ask.size else 0.0, 0.01 * MICRO)
-        sizes = np.repeat([typical, 0.1 * MICRO, 1.0, _CAP_STEP], np.diff(self.ends, prepend=0))
+        a = self._a
+        typical = max(float(np.median(a.ask)) if a.ask.size else 0.0, 0.01 * MICRO)
+        moving = a.data > 0
+        per_gb = float(np.median(a.limit[moving] / a.data[moving])) * MICRO if moving.any() else 0.0
+        link = max(_LINK_WORTH * per_gb, 0.1 * MICRO)
+        sizes = np.repeat([typical, link, 1.0, _CAP_STEP], np.diff(self.ends, prepend=0))
         scale = np.where(self.supply > 0, sizes / np.maximum(self.supply, 1.0), 0.0)
         _, two, three, _ = self.ends
-        scale[two:three][~self._a.limited] = 0.0
+        scale[two:three][~a.limited] = 0.0
         return scale
-
-
-class _Descent(NamedTuple):
-    x: Float
-    value: float
-    weight: float
-    passes: int
-    mix: list[tuple[float, Float]]
-    """Weights and points whose demands add up to the supply, nearly: the relaxation's solution."""
-
-
-def _descend(
-    function: Callable[[Float], tuple[float, Float]],
-    centre: Float,
-    scale: Float,
-    weight: float,
-    passes: int,
-    tolerance: float,
-    tell: Callable[[int, float], None],
-) -> _Descent:
-    """Minimise a convex function over x >= 0 with a proximal bundle."""
-    best, slope = function(centre)
-    bundle = Bundle(centre.size, CUTS)
-    bundle.add(slope, best - float((slope * centre).sum()))
-    done, nulls, doubts = 1, 0, 0
-    points = [centre]
-    while done < passes:
-        x, model = bundle.step(centre, scale, weight)
-        predicted = best - model
-        if predicted <= tolerance * abs(best):
-            # short steps promise little even far from the optimum: believe only longer ones, or the third time
-            if weight >= _FIRST_WEIGHT or doubts == _DOUBTS:
-                break
-            weight, nulls, doubts = min(10.0 * weight, _FIRST_WEIGHT), 0, doubts + 1
-            continue
-        value, slope = function(x)
-        done += 1
-        bundle.add(slope, value - float((slope * x).sum()))
-        points.append(x)
-        if best - value >= _SERIOUS * predicted:
-            if best - value >= _GOOD * predicted:
-                weight = min(weight * 2.0, _MOST_WEIGHT)
-            centre, best, nulls = x, value, 0
-        else:
-            nulls += 1
-            if nulls >= _NULLS:
-                weight, nulls = max(weight * 0.5, _LEAST_WEIGHT), 0
-        tell(done, best)
-    mix = [(share, points[number]) for number, share in bundle.mixture().items() if share > _LIGHT]
-    mix.sort(key=lambda part: -part[0])
-    return _Descent(centre, best, weight, done, mix)
 
 
 def _to_prices(a: BookArrays, capacity: Float, link: Float, budget: Float, cap: Float) -> Prices:
@@ -292,7 +233,7 @@ def solve_prices(
     ----------
     a : the book
     keys : the orders that take part
-    passes : most pricing passes over all of them; a sample of a large set is priced up to `SAMPLE_PASSES` times before
+    passes : most pricing passes over all of them, after those over the samples of a large set
     supply : what there is; None: all that the book offers
     begin : prices to start from; None: none
     posted : [P, T] published prices by which vouchers are paid; None: vouchers count with the least that they can be
@@ -301,21 +242,51 @@ def solve_prices(
     pricers : makes the pricing passes; all of them give the same sums
     """
     supply = supply_of(a) if supply is None else supply
-    tell = _silent if progress is None else progress
     whole = _Function(a, keys, supply, pricers, posted=posted)
     scale = whole.scale()
-    x, weight = np.zeros(scale.size), _FIRST_WEIGHT
+    x, weight = np.zeros(scale.size), FULL_WEIGHT
     if begin is not None:
-        x, weight = whole.join(begin), _WARM_WEIGHT
+        x, weight = whole.join(begin), WARM_WEIGHT
         x[scale == 0.0] = 0.0
-    elif keys.row.size > 2 * SAMPLE:
-        some = sample_keys(keys, SAMPLE)
-        part = _Function(a, some, supply, pricers, factor=keys.row.size / some.row.size, posted=posted)
-        first = _descend(part, x, scale, weight, SAMPLE_PASSES, 3.0 * tolerance, _silent)
-        x, weight = first.x, first.weight
-    last = _descend(whole, x, scale, weight, passes, tolerance, lambda done, value: tell(done, value / MICRO))
-    mix = tuple(Weighted(share, *whole.split(point)) for share, point in last.mix)
+    last = None
+    if begin is None or not a.cap_left.size:  # a sample knows less of a cap than prices to begin with
+        last = _on_samples(a, keys, supply, x, weight, posted, tolerance, pricers)
+        x, weight = (x, weight) if last is None else (last.x, last.weight)
+
+    def tell(done: int, value: float) -> None:
+        if progress is not None:
+            progress(done, value / MICRO)
+
+    last = descend(whole, x, scale, weight, passes, tolerance, tell=tell, carried=_carried(a, last))
+    mix = tuple(Weighted(share, *whole.split(point)) for share, point in last.mix())
     return Solved(_to_prices(a, *whole.split(last.x)), mix, last.passes)
+
+
+def _on_samples(
+    a: BookArrays,
+    keys: Keys,
+    supply: Supply,
+    x: Float,
+    weight: float,
+    posted: Int | None,
+    tolerance: float,
+    pricers: Pricers,
+) -> Descent | None:
+    """Solve the samples of a large set, one after the other, beginning at `x`; None: the set is small."""
+    last, orders, share = None, keys.row.size, _SAMPLED
+    for count, passes in SAMPLES:
+        if count > share * orders:
+            break
+        some = sample_keys(keys, count)
+        f = _Function(a, some, supply, pricers, factor=orders / some.row.size, posted=posted)
+        last = descend(f, x, f.scale(), weight, passes, 2.0 * tolerance, carried=_carried(a, last))
+        x, weight, share = last.x, last.weight, share / 2.0
+    return last
+
+
+def _carried(a: BookArrays, last: Descent | None) -> Descent | None:
+    """Return a search whose cuts are worth keeping for more orders: with caps, which few orders draw on, none is."""
+    return None if a.cap_left.size else last
 
 
 def _sum_of_products(one: Int, other: Int) -> int:
@@ -355,7 +326,7 @@ def _rates_as_paid(
     scale = f.scale()
     scale[: f.ends[1]] = 0.0  # held where they are
     start = np.concatenate([part.ravel() for part in prices.point_paid()])
-    found = _descend(f, start, scale, _WARM_WEIGHT, passes, tolerance, _silent)
+    found = descend(f, start, scale, WARM_WEIGHT, passes, tolerance)
     paid = _to_prices(a, *f.split(found.x))
     return replace(prices, budget_paid=paid.budget, cap_paid=paid.cap), found.passes
 
@@ -391,7 +362,3 @@ def solve_dual(
         prices = replace(prices, budget_paid=prices.budget, cap_paid=prices.cap)
         bound, at_prices = exact_bounds(a, keys, prices, pricers)
     return DualResult(prices, solved.prices, solved.mix, bound, at_prices, made)
-
-
-def _silent(_done: int, _value: float) -> None:
-    pass

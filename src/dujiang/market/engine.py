@@ -15,9 +15,11 @@ from dujiang.market.improve import Appraisal, Guides, improve, nearby, scratch
 from dujiang.market.keys import build_keys
 from dujiang.market.place import Guide, best_blocks, guide_at
 from dujiang.market.pricing import Pricers, Pricing
-from dujiang.market.recovery import recover
+from dujiang.market.recovery import recover, spread
 from dujiang.market.simple_rules import Rule, allocate
+from dujiang.market.splitmix import seeded
 from dujiang.market.state import Float, Posted, State, copied, empty_state, posted_prices
+from dujiang.market.turns import in_turn
 
 Clock = Callable[[], float]
 Progress = Callable[[str, float, float | None], None]
@@ -100,11 +102,15 @@ class _Run:
         if self._progress is not None:
             self._progress(phase, share, gap)
 
-    def done(self, phase: str, gap: float | None = None) -> None:
-        """Note that a phase is over."""
+    def note(self, phase: str) -> None:
+        """Note what a phase took."""
         now = self._clock()
         self.seconds[phase] = now - self._begun
         self._begun = now
+
+    def done(self, phase: str, gap: float | None = None) -> None:
+        """Note that a phase is over, and tell."""
+        self.note(phase)
         self.tell(phase, 1.0, gap)
 
     def in_time(self) -> bool:
@@ -138,7 +144,7 @@ def solve(
     run = _Run(a, effort, clock, progress)
     run.tell("prices", 0.0)
     keys = build_keys(a)
-    run.done("keys")
+    run.note("keys")
     dual = solve_dual(
         a,
         keys,
@@ -152,11 +158,13 @@ def solve(
     posted = posted_prices(a, dual.prices.capacity)
     run.tell("placement", 0.0)
     s = empty_state(a)
-    recover(a, s, keys, dual.guide.point(), dual.mix, posted)
+    point = dual.guide.point()
+    recover(a, s, point, spread(a, keys, point, posted), posted)
     if a.gpus.size <= RULES_ORDERS:
         s = max([s, *(allocate(a, posted, rule) for rule in Rule)], key=_welfare)
     run.done("placement", gap_of(dual.bound_ucny, _welfare(s)))
     s, moves, cut = _improve(run, s, dual, posted)
+    in_turn(a, s)
     run.done("improvement", gap_of(dual.bound_ucny, _welfare(s)))
     return Cleared(s, dual.prices, dual.bound_ucny, dual.bound_at_prices_ucny, dual.passes, moves, cut, run.seconds)
 
@@ -193,7 +201,6 @@ def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[Sta
     """Ruin and recreate in chunks; return the best state, the moves made and whether the clock ended it."""
     a, effort = run.a, run.effort
     planned = effort.moves(int(a.gpus.size))
-    best = best_welfare = 0
     if gap_of(dual.bound_ucny, _welfare(s)) <= effort.gap or not planned:
         return s, 0, False
     guides, single = _guides(a, dual.guide.point())
@@ -201,7 +208,7 @@ def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[Sta
     if not worth.live.size:
         return s, 0, False
     near = nearby(a, s, worth.live, worth.pull)
-    memory, rng = scratch(a), np.array([SEED], dtype=np.uint64)
+    memory, rng = scratch(a), seeded(SEED)
     best, best_welfare = copied(s), _welfare(s)
     welfare = best_welfare
     typical = max(1.0, welfare / max(1, int((s.pool >= 0).sum())))

@@ -24,7 +24,7 @@ and C are 14, and the exact mode proves that nothing is better.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import highspy
 import numpy as np
@@ -34,19 +34,17 @@ from dujiang.core.money import MICRO
 from dujiang.market.arrays import BookArrays
 from dujiang.market.columns import Columns, Float, Int, Rates, classes, empty_columns, list_blocks
 from dujiang.market.dual import Prices
+from dujiang.market.engine import Cleared, Clock, Progress, gap_of
 from dujiang.market.rows import Rows, components, needed, rows_of
 from dujiang.market.state import Posted, State, copied, empty_state, posted_prices, put, take
 
-if TYPE_CHECKING:  # the engine may use `improve_exactly`
-    from dujiang.market.engine import Cleared
-
-Clock = Callable[[], float]
-Progress = Callable[[str, float, float | None], None]
 Tell = Callable[[], None]
 Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 MAX_COLUMNS = 400_000
-"""Blocks of one book beyond which nothing is tried: the linear programme alone would take minutes."""
+"""Blocks that could matter beyond which nothing is tried: the linear programme alone would take minutes."""
+MAX_LOOKED_AT = 100 * MAX_COLUMNS
+"""Blocks, those that cannot matter included, beyond which nothing is tried."""
 SLACK_UCNY = 1.0 * MICRO
 """What reduced-cost fixing allows for its float sums, beside a billionth of the bound."""
 PRESOLVE_MOST = 300_000
@@ -72,7 +70,7 @@ class Limits(NamedTuple):
     seconds: float = 60.0
     nodes: int = 2**31 - 1
     """Of branch and bound, for each component. A run that they end, and not the clock, can be repeated."""
-    seed: int = 1
+    draw: int = 1
 
 
 class ExactResult(NamedTuple):
@@ -150,7 +148,7 @@ def _fits(rows: Rows, x: Int) -> bool:
     return bool((used <= rows.right).all())
 
 
-def _run(problem: _Problem, rows: Rows, most: Int, limits: Limits, tell: Tell | None) -> _Found:
+def _run(problem: _Problem, rows: Rows, most: Int, limits: Limits, tell: Tell) -> _Found:
     """Let HiGHS look for something better than what the problem begins with."""
     have = int(problem.columns.worth @ problem.begin)
     if limits.seconds <= 0.0:
@@ -159,7 +157,7 @@ def _run(problem: _Problem, rows: Rows, most: Int, limits: Limits, tell: Tell | 
     options = {
         "output_flag": False,
         "threads": 1,
-        "random_seed": limits.seed,
+        "random_seed": limits.draw,
         "time_limit": limits.seconds,
         "mip_max_nodes": limits.nodes,
         "mip_rel_gap": 0.0,
@@ -189,11 +187,8 @@ def _run(problem: _Problem, rows: Rows, most: Int, limits: Limits, tell: Tell | 
     return _Found(x, max(bound, float(reached)), proven, cut_short, int(info.mip_node_count))
 
 
-def _wait_for(solver: highspy.Highs, tell: Tell | None) -> highspy.HighsModelStatus:
-    """Run the solver; where progress is told, in a way that Ctrl-C ends."""
-    if tell is None:
-        solver.run()
-        return solver.getModelStatus()
+def _wait_for(solver: highspy.Highs, tell: Tell) -> highspy.HighsModelStatus:
+    """Run the solver beside this thread, so that Ctrl-C ends it."""
     solver.HandleUserInterrupt = True
     solver.startSolve()
     try:
@@ -207,11 +202,11 @@ def _wait_for(solver: highspy.Highs, tell: Tell | None) -> highspy.HighsModelSta
 
 
 class _Book(NamedTuple):
-    """Part of a book as it is looked at: which orders, what they may use, and where to start."""
+    """A book as it is looked at: prices, and its orders by class."""
 
     a: BookArrays
     s: State
-    """Without the orders in question."""
+    """Without any award."""
     posted: Posted
     rates: Rates
     orders: Int
@@ -222,17 +217,26 @@ class _Book(NamedTuple):
     """Rows of each class, ascending."""
 
 
-def _part(a: BookArrays, s: State, posted: Posted, rates: Rates, orders: Int) -> _Book:
-    member, first = classes(a, orders)
+def _book(a: BookArrays, prices: Prices) -> _Book:
+    member, first = classes(a)
     by_class = np.argsort(member, kind="stable")
     members = np.bincount(member, minlength=first.size)
-    return _Book(a, s, posted, rates, first, members, np.split(orders[by_class], np.cumsum(members)[:-1]))
+    budget = np.where(a.limited, prices.budget_paid, 0)
+    rates = Rates(prices.link / MICRO, budget / MICRO, prices.cap_paid / MICRO)
+    rows = np.split(by_class, np.cumsum(members)[:-1])
+    return _Book(a, empty_state(a), posted_prices(a, prices.capacity), rates, first, members, rows)
 
 
-def _columns(book: _Book, have: int) -> tuple[Columns, Float]:
-    """Return the blocks that could be in something better than `have`, and each class's greatest surplus.
+def _possible_blocks(a: BookArrays) -> int:
+    """Return at least as many as there are blocks."""
+    pools = np.diff(a.place_first)[a.place]
+    return int((np.maximum(a.deadline - a.release, 0) * pools).sum()) * a.parts.shape[0]  # type: ignore[no-any-return]
 
-    Beyond `MAX_COLUMNS` blocks none are listed: the columns are empty, but as many.
+
+def _columns(book: _Book, have: int) -> tuple[Columns, Float, int]:
+    """Return the blocks that could be in something better than `have`, each class's greatest surplus, and their number.
+
+    Beyond `MAX_COLUMNS` none are listed.
     """
     a, s = book.a, book.s
     best = np.zeros(a.gpus.size)
@@ -243,10 +247,9 @@ def _columns(book: _Book, have: int) -> tuple[Columns, Float]:
     dual += float(book.rates.budget @ s.budget + book.rates.cap @ s.cap + best[book.orders] @ book.members)
     least = best - (dual - have) - SLACK_UCNY - 1e-9 * abs(dual)
     count = list_blocks(a, s, book.posted, book.rates, book.orders, least, best, none)
-    out = empty_columns(count, a.parts.shape[1])
-    if count <= MAX_COLUMNS:
-        list_blocks(a, s, book.posted, book.rates, book.orders, least, best, out)
-    return out, best[book.orders]
+    out = empty_columns(count if count <= MAX_COLUMNS else 0, a.parts.shape[1])
+    list_blocks(a, s, book.posted, book.rates, book.orders, least, best, out)
+    return out, best[book.orders], count
 
 
 def _codes(book: _Book, group: Int, pool: Whole, option: Whole, start: Whole) -> Int:
@@ -292,11 +295,10 @@ def _problems(book: _Book, c: Columns, surplus: Float, held: State) -> list[_Pro
 
 
 class _Searched(NamedTuple):
-    """What came of a part of a book."""
+    """What came of all components."""
 
-    better: bool
     bound: float
-    """No way to serve these orders has more, micro-yuan; infinite if nothing is known."""
+    """No allocation at the prices has more, micro-yuan; infinite if nothing is known."""
     proven: bool
     cut_short: bool
     columns: int
@@ -320,15 +322,18 @@ def _enter(book: _Book, problem: _Problem, x: Int, held: State) -> None:
             put(book.a, held, book.posted, j, int(c.pool[i]), int(c.start[i]), int(c.option[i]))
 
 
-def _search(book: _Book, held: State, limits: Limits, clock: Clock, tell: Tell | None) -> _Searched:
-    """Look for a better way to serve the orders of a part; `held` is changed to it.
+def _search(book: _Book, held: State, limits: Limits, clock: Clock, tell: Tell) -> _Searched:
+    """Look for a better allocation; `held` is changed to it.
 
     Components are solved from small to large; each has the share of the time left that it has of the columns left.
     """
     opened = clock()
-    columns, surplus = _columns(book, int(sum(held.worth[rows].sum() for rows in book.rows)))
-    if columns.order.size > MAX_COLUMNS:
-        return _Searched(False, np.inf, False, False, columns.order.size, 0, 0, 0)
+    possible = _possible_blocks(book.a)
+    if possible > MAX_LOOKED_AT:
+        return _Searched(np.inf, False, False, possible, 0, 0, 0)
+    columns, surplus, number = _columns(book, int(held.worth.sum()))
+    if number > MAX_COLUMNS:
+        return _Searched(np.inf, False, False, number, 0, 0, 0)
     problems = sorted(_problems(book, columns, surplus, held), key=lambda problem: problem.columns.order.size)
     total = left = sum(problem.columns.order.size for problem in problems)
     found: list[_Found] = []
@@ -343,7 +348,6 @@ def _search(book: _Book, held: State, limits: Limits, clock: Clock, tell: Tell |
             _enter(book, problem, x, held)
         count, left = count + rows.right.size, left - size
     return _Searched(
-        any(f.x is not None for f in found),
         sum(f.bound for f in found),
         all(f.proven for f in found),
         any(f.cut_short for f in found),
@@ -354,13 +358,8 @@ def _search(book: _Book, held: State, limits: Limits, clock: Clock, tell: Tell |
     )
 
 
-def _rates(a: BookArrays, prices: Prices) -> Rates:
-    budget = np.where(a.limited, prices.budget_paid, 0)
-    return Rates(prices.link / MICRO, budget / MICRO, prices.cap_paid / MICRO)
-
-
 def solve_exact(
-    a: BookArrays, cleared: "Cleared", limits: Limits, clock: Clock, progress: Progress | None = None
+    a: BookArrays, cleared: Cleared, limits: Limits, clock: Clock, progress: Progress | None = None
 ) -> ExactResult:
     """Look for the best awards at the published prices, and prove how good they are.
 
@@ -378,12 +377,12 @@ def solve_exact(
     """
     opened = clock()
     held = copied(cleared.state)
-    posted = posted_prices(a, cleared.prices.capacity)
-    book = _part(a, empty_state(a), posted, _rates(a, cleared.prices), np.arange(a.gpus.size))
+    book = _book(a, cleared.prices)
 
     def tell() -> None:
         if progress is not None:
-            progress("exact", min(1.0, (clock() - opened) / limits.seconds), None)
+            gap = gap_of(cleared.bound_at_prices_ucny, int(held.worth.sum()))
+            progress("exact", min(1.0, (clock() - opened) / limits.seconds), gap)
 
     searched = _search(book, held, limits, clock, tell)
     welfare = int(held.worth.sum())
@@ -402,21 +401,3 @@ def solve_exact(
         searched.components,
         searched.nodes,
     )
-
-
-def improve_exactly(a: BookArrays, s: State, prices: Prices, orders: Int, limits: Limits, clock: Clock) -> bool:
-    """Serve some orders as well as can be while all others stay; `s` is changed if that gains something.
-
-    Parameters
-    ----------
-    a : the book
-    s : awards; those of `orders` may change
-    prices : the published prices
-    orders : [n] rows, ascending
-    limits : time and nodes; a limit of nodes keeps the result reproducible
-    """
-    rest = copied(s)
-    for j in orders[s.pool[orders] >= 0]:
-        take(a, rest, j)
-    book = _part(a, rest, posted_prices(a, prices.capacity), _rates(a, prices), orders)
-    return _search(book, s, limits, clock, None).better

@@ -19,16 +19,14 @@ Transportation Science 54 (2020): many small ruins beat few large ones.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dujiang.market.amounts import haul
 from dujiang.market.arrays import BookArrays
 from dujiang.market.compiled import bare, loop
 from dujiang.market.place import Guide, find_block_in
+from dujiang.market.sorting import sort_by_key
+from dujiang.market.splitmix import Seed, below, unit
 from dujiang.market.state import Float, Int, Posted, Row, State, put, take
-
-Seed = npt.NDArray[np.uint64]
-
 
 SQUEEZE = 0.9
 """Share of moves begun by a waiting order that make room for it rather than open a hole."""
@@ -82,7 +80,7 @@ class Nearby(NamedTuple):
     """[J] the one before it; -1: it is the head."""
     longest: Int
     """[P] longest duration of a live order."""
-    count: Int
+    count: Int  # type: ignore[assignment]
     """[P] awards."""
     member: Row
     """Live orders by list."""
@@ -212,7 +210,7 @@ def _swap(near: Nearby, j: int, to: int) -> None:
 
 @bare
 def _list_of(a: BookArrays, j: int) -> int:
-    return a.place[j] * -(-a.capacity.shape[1] // _SPREAD) + a.release[j] // _SPREAD
+    return a.place[j] * -(-a.capacity.shape[1] // _SPREAD) + a.release[j] // _SPREAD  # type: ignore[no-any-return]
 
 
 @bare
@@ -245,57 +243,6 @@ def _leave(a: BookArrays, s: State, near: Nearby, j: int) -> None:
 
 
 @bare
-def _random(state: Seed) -> np.uint64:
-    """SplitMix64: one 64-bit state, full period, the same numbers on every machine."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@bare
-def _below(state: Seed, n: int) -> int:
-    # signed, since compiled arithmetic of signed with unsigned falls to floats
-    return int(np.int64(_random(state) >> np.uint64(1)) % n)
-
-
-@bare
-def _unit(state: Seed) -> float:
-    return float(_random(state) >> np.uint64(11)) / 9007199254740992.0
-
-
-@loop
-def sort_by_key(keys: Float, rank: Row, n: int) -> None:
-    """Write the numbers 0 to n - 1 by ascending key into `rank`, equal keys by number (heap sort)."""
-    for i in range(n):
-        rank[i] = i
-    for end in range(n - 1, -1, -1):
-        # the first round builds the heap, every further one takes its greatest entry off
-        lowest = (n - 2) // 2 if end == n - 1 else 0
-        for begin in range(lowest, -1, -1):
-            at = begin
-            entry = rank[at]
-            while True:
-                child = 2 * at + 1
-                if child > end:
-                    break
-                if child < end and _comes_before(keys, rank[child], rank[child + 1]):
-                    child += 1
-                if not _comes_before(keys, entry, rank[child]):
-                    break
-                rank[at] = rank[child]
-                at = child
-            rank[at] = entry
-        rank[0], rank[end] = rank[end], rank[0]
-
-
-@bare
-def _comes_before(keys: Float, i: int, k: int) -> bool:
-    return keys[i] < keys[k] or (keys[i] == keys[k] and i < k)
-
-
-@bare
 def _usable_pool(a: BookArrays, j: int, rng: Seed) -> int:
     """Return a random pool that could take an order within its window; -1 if there is none."""
     row = a.place[j]
@@ -303,11 +250,11 @@ def _usable_pool(a: BookArrays, j: int, rng: Seed) -> int:
     count = a.place_first[row + 1] - first
     if count == 0:
         return -1
-    offset = _below(rng, count)
+    offset = below(rng, count)
     for i in range(count):
         p = a.place_pool[first + (offset + i) % count]
         if a.release[j] + a.slots[a.shape[j], p] <= a.deadline[j]:
-            return p
+            return p  # type: ignore[no-any-return]
     return -1
 
 
@@ -321,9 +268,9 @@ def _hole(a: BookArrays, s: State, seed: int, rng: Seed) -> tuple[int, int, int]
         p = _usable_pool(a, seed, rng)
         if p < 0:
             return -1, 0, 0
-        begin = a.release[seed] + _below(rng, a.deadline[seed] - a.slots[a.shape[seed], p] - a.release[seed] + 1)
+        begin = a.release[seed] + below(rng, a.deadline[seed] - a.slots[a.shape[seed], p] - a.release[seed] + 1)
     end = begin + a.slots[a.shape[seed], p]
-    margin = _below(rng, 8)
+    margin = below(rng, 8)
     return p, begin - margin, end + margin
 
 
@@ -337,7 +284,7 @@ def _awards_in(
     """
     first, last = max(0, begin - near.longest[p] + 1), min(end, near.head.shape[1])
     stride = max(1, near.count[p] * (last - first) // (near.head.shape[1] * most))
-    for t in range(first + _below(rng, stride), last, stride):
+    for t in range(first + below(rng, stride), last, stride):
         j = near.head[p, t]
         while j >= 0:
             if j != seed and t + a.slots[a.shape[j], p] > begin:
@@ -355,7 +302,7 @@ def _keep_some(chosen: Row, begin: int, end: int, size: int, rng: Seed) -> int:
     if end - begin <= size:
         return end
     for i in range(size):
-        other = begin + i + _below(rng, end - begin - i)
+        other = begin + i + below(rng, end - begin - i)
         chosen[begin + i], chosen[other] = chosen[other], chosen[begin + i]
     return begin + size
 
@@ -366,7 +313,7 @@ def _waiting_order(a: BookArrays, near: Nearby, appeal: Float, p: int, begin: in
     left, right = near.pool_first[p], near.pool_first[p + 1]
     if left == right:
         return -1
-    pick = _below(rng, near.place_sum[right - 1])
+    pick = below(rng, near.place_sum[right - 1])
     while left < right:
         middle = (left + right) // 2
         if near.place_sum[middle] <= pick:
@@ -376,13 +323,13 @@ def _waiting_order(a: BookArrays, near: Nearby, appeal: Float, p: int, begin: in
     slots = a.capacity.shape[1]
     first = max(0, begin // _SPREAD - _REACH)
     last = min(end - 1, slots - 1) // _SPREAD
-    i = near.place_of[left] * -(-slots // _SPREAD) + first + _below(rng, last - first + 1)
+    i = near.place_of[left] * -(-slots // _SPREAD) + first + below(rng, last - first + 1)
     if near.waiting[i] == 0:
         return -1
-    j = near.member[near.first[i] + _below(rng, near.waiting[i])]
+    j = near.member[near.first[i] + below(rng, near.waiting[i])]
     if a.release[j] >= end or a.deadline[j] <= begin or a.release[j] + a.slots[a.shape[j], p] > a.deadline[j]:
         return -1
-    return j if _unit(rng) < appeal[j] else -1
+    return j if unit(rng) < appeal[j] else -1
 
 
 @bare
@@ -390,7 +337,7 @@ def _seed(s: State, near: Nearby, rng: Seed, waits: bool) -> int:
     """Return a random live order, one with more at stake more often; one that waits, if that is asked, and soon met."""
     j = -1
     for _ in range(8):
-        pick = _unit(rng) * near.pull_sum[-1]
+        pick = unit(rng) * near.pull_sum[-1]
         left, right = 0, near.pull_sum.shape[0] - 1
         while left < right:
             middle = (left + right) // 2
@@ -419,7 +366,7 @@ def _cheapest_squeeze(a: BookArrays, s: State, posted: Posted, j: int, rng: Seed
         if last < first:
             continue
         transfer = haul(a.data[j], a.tariff[row, p])
-        weight = 0.4 + 1.2 * _unit(rng)
+        weight = 0.4 + 1.2 * unit(rng)
         total = 0.0
         for u in range(first, last + d):
             short[u] = total
@@ -444,7 +391,7 @@ def _squeeze(a: BookArrays, s: State, near: Nearby, j: int, p: int, t: int, rng:
     met = _awards_in(a, near, p, t, t + d, j, rng, w.old[0], 0, SQUEEZED)
     for i in range(met):
         k = w.old[0, i]
-        w.keys[i] = (0.5 + _unit(rng)) * s.worth[k] / (a.gpus[k] * a.slots[a.shape[k], p])
+        w.keys[i] = (0.5 + unit(rng)) * s.worth[k] / (a.gpus[k] * a.slots[a.shape[k], p])
     sort_by_key(w.keys, w.rank, met)
     for u in range(t, t + d):
         w.short[u] = a.gpus[j] - s.free[p, u]
@@ -471,9 +418,9 @@ def _ruin(
 
     The first of those to try is the order that began the move if it waits.
     """
-    seed = _seed(s, near, rng, _unit(rng) < WAITS)
+    seed = _seed(s, near, rng, unit(rng) < WAITS)
     p, other, removed = -1, -1, 0
-    if s.pool[seed] < 0 and _unit(rng) < SQUEEZE:
+    if s.pool[seed] < 0 and unit(rng) < SQUEEZE:
         p, begin = _cheapest_squeeze(a, s, posted, seed, rng, w.short)
         if p < 0:
             return 0, 0
@@ -488,7 +435,7 @@ def _ruin(
             w.chosen[0] = seed
             runs = 1
         met = _awards_in(a, near, p, begin, end, seed, rng, w.chosen, runs, 4 * size)
-        other = _usable_pool(a, seed, rng) if _below(rng, 2) == 0 else -1
+        other = _usable_pool(a, seed, rng) if below(rng, 2) == 0 else -1
         if other >= 0 and other != p:
             met = _awards_in(a, near, other, begin, end, seed, rng, w.chosen, met, 4 * size)
         removed = _keep_some(w.chosen, runs, met, size, rng)
@@ -516,11 +463,11 @@ def _sequence(ranks: Float, n: int, first: int, rng: Seed, w: Scratch) -> None:
     An order that the prices leave no surplus ranks last by them, however often it is tried; that is why there are
     several ranks.
     """
-    r = _below(rng, ranks.shape[0])
-    noise = 0.8 * _unit(rng)
+    r = below(rng, ranks.shape[0])
+    noise = 0.8 * unit(rng)
     for i in range(n):
-        w.keys[i] = -ranks[r, w.chosen[i]] * (1.0 + noise * (_unit(rng) - 0.5))
-    if first >= 0 and _below(rng, 2) == 0:
+        w.keys[i] = -ranks[r, w.chosen[i]] * (1.0 + noise * (unit(rng) - 0.5))
+    if first >= 0 and below(rng, 2) == 0:
         w.keys[first] = -np.inf
     sort_by_key(w.keys, w.rank, n)
 
@@ -553,7 +500,7 @@ def improve(
     cooling = (cold / hot) ** (1.0 / max(moves, 1))
     for _ in range(moves):
         heat *= cooling
-        removed, tried = _ruin(a, s, near, posted, worth.appeal, 1 + _below(rng, size), rng, w)
+        removed, tried = _ruin(a, s, near, posted, worth.appeal, 1 + below(rng, size), rng, w)
         n = removed + tried
         if n == 0:
             continue
@@ -565,7 +512,7 @@ def improve(
             before += s.worth[j]
             _leave(a, s, near, j)
         after = 0
-        g = _below(rng, guides.price_sum.shape[0])
+        g = below(rng, guides.price_sum.shape[0])
         guide = Guide(guides.price_sum[g], guides.floor[g], guides.link[g], guides.budget[g], guides.cap[g])
         for k in range(n):
             i = w.rank[k]
@@ -577,7 +524,7 @@ def improve(
             if p >= 0:
                 _enter(a, s, near, posted, j, p, t, o)
                 after += s.worth[j]
-        if after >= before or float(before - after) < -heat * np.log(_unit(rng) + 1e-300):
+        if after >= before or float(before - after) < -heat * np.log(unit(rng) + 1e-300):
             total += after - before
             continue
         for i in range(n):

@@ -45,6 +45,14 @@ class Keys(NamedTuple):
     limit: Float
     data: Float
     """[N] copies; whole numbers below 2^53."""
+    term: Index
+    """[N] voucher class; copied, as are the next three."""
+    bonus: Float
+    """[N]."""
+    room: Float
+    """[N, K]."""
+    cap: Index
+    """[N, K]."""
     column_pool: Index
     """[Q] pool of a column."""
     run_first: Index
@@ -72,6 +80,13 @@ class Keys(NamedTuple):
     """[P, T] the capacity that decides what fits."""
     levels: int
     """Levels of the range minima that the widest window needs."""
+
+
+OF_ORDERS = (
+    *("row", "fit", "shape", "release", "deadline", "gate", "kind", "gpus", "limit", "data"),
+    *("term", "bonus", "room", "cap"),
+)
+"""Fields with an entry for each order."""
 
 
 @njit(cache=True)
@@ -235,6 +250,10 @@ def build_keys(a: BookArrays, *, rows: Flags | None = None, capacity: Int | None
         gpus=a.gpus[of_row].astype(np.float64),
         limit=a.limit[of_row].astype(np.float64),
         data=a.data[of_row].astype(np.float64),
+        term=a.term[of_row],
+        bonus=a.bonus[of_row].astype(np.float64),
+        room=a.room[of_row].astype(np.float64),
+        cap=a.cap[of_row],
         column_pool=columns,
         run_first=run_first,
         gates=gates,
@@ -267,5 +286,4 @@ def voucher_keys(keys: Keys, a: BookArrays) -> tuple[Keys, Keys]:
 
 def take_keys(keys: Keys, chosen: npt.NDArray[np.integer] | Flags) -> Keys:
     """Return the keys of some of the orders, given by position in pricing order."""
-    names = ("row", "fit", "shape", "release", "deadline", "gate", "kind", "gpus", "limit", "data")
-    return keys._replace(**{name: getattr(keys, name)[chosen] for name in names})
+    return keys._replace(**{name: getattr(keys, name)[chosen] for name in OF_ORDERS})

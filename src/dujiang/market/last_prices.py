@@ -100,4 +100,5 @@ def _multipliers(outcome: Outcome, terms: VoucherTerms, a: BookArrays, of: str) 
     held = held.unique(key, keep="first", maintain_order=True)
     found = keys.join(held, on=key, how="left", maintain_order="left")
     rates = found.select(pl.col(columns).fill_null(0).clip(0, MAX_RATE_PPM))
-    return [np.ascontiguousarray(rates[name].to_numpy()) for name in columns]
+    # Writable, as those of a clearing are: the compiled loops take read-only arrays for another type.
+    return [rates[name].to_numpy(writable=True) for name in columns]

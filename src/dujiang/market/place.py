@@ -101,7 +101,7 @@ def fits(a: BookArrays, s: State, j: int, p: int, t: int) -> bool:
     u = t + a.slots[a.shape[j], p] - 1
     while u >= t and s.free[p, u] >= gpus:
         u -= 1
-    return u < t
+    return u < t  # type: ignore[no-any-return]
 
 
 @bare

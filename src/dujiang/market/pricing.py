@@ -34,6 +34,8 @@ _MICRO = 1_000_000
 _FEN = 10_000
 _OVERFLOW = 4e24
 """An amount times a rate in ppm above which the product would leave int64; any surplus is below it."""
+_SLACK = 10.0 * _FEN
+"""By how much floats of an exact pass may be off, beside a share of what they are; far above the truth."""
 _PIECE = 30_000
 """Orders in one piece of work; every thread takes the next one when it is done."""
 
@@ -92,14 +94,18 @@ class Work(NamedTuple):
     """[threads, M]."""
     column: Index
     """[threads, Q] columns open to the order at hand; of these"""
+    pool: Index
+    """[threads, Q] the pool,"""
     net: Float
     """[threads, Q] the limit less the transfer,"""
     price: Float
     """[threads, Q] the cost of the cheapest start,"""
-    other: Float
-    """[threads, Q] carbon and link less bonus,"""
+    outlay: Float
+    """[threads, Q] the same with carbon and link, less the bonus,"""
     even: Flags
     """[threads, Q] and whether the link costs the same at every start. Of the option at hand:"""
+    hope: Float
+    """[threads, Q] the most that it could gain there,"""
     part: Index
     """[threads, M] its programmes,"""
     room: Float
@@ -181,7 +187,7 @@ def _double(table: Float, level: int, count: int, begin: int, end: int) -> None:
 def _least_of_two(
     table: Float, level: int, one: int, other: int, extra: Float, out: Float, begin: int, end: int
 ) -> None:
-    level, one, other = np.uint64(level), np.uint64(one), np.uint64(other)
+    level, one, other = np.uint64(level), np.uint64(one), np.uint64(other)  # type: ignore[assignment]
     for q in range(np.uint64(begin), np.uint64(end)):
         x, y = table[level, one, q], table[level, other, q]
         out[q] = (y if y < x else x) + extra[q]
@@ -237,7 +243,7 @@ def _first_start(table: Float, q: int, release: int, starts: int) -> int:
 def _window_least(table: Float, q: int, release: int, starts: int) -> float:
     """Return the least cost of a window in a column."""
     k = _level(starts)
-    return min(table[k, release, q], table[k, release + starts - (1 << k), q])
+    return min(table[k, release, q], table[k, release + starts - (1 << k), q])  # type: ignore[no-any-return]
 
 
 # ---- one block -----------------------------------------------------------------------------------------------------
@@ -479,7 +485,7 @@ class _Best(NamedTuple):
 @bare
 def _block(value: float, column: int, start: int, option: int, whole: int, rest: int) -> _Best:
     """Make a record of one type, whatever the widths of the numbers."""
-    return _Best(float(value), np.int64(column), np.int64(start), np.int64(option), np.int64(whole), np.int64(rest))
+    return _Best(float(value), np.int64(column), np.int64(start), np.int64(option), np.int64(whole), np.int64(rest))  # type: ignore[arg-type]
 
 
 @bare
@@ -505,9 +511,9 @@ def _exactly(
 @folded
 def _open_columns(a: BookArrays, keys: Keys, x: Point, w: Work, n: int, i: int) -> int:
     """Note the columns that an order could use and what they cost it; return how many."""
-    j, gate = keys.row[i], keys.gate[i]
+    gate = keys.gate[i]
     place = keys.gate_place[gate]
-    gpus, data, limit, bonus = keys.gpus[i], keys.data[i], keys.limit[i], float(a.bonus[j])
+    gpus, data, limit, bonus = keys.gpus[i], keys.data[i], keys.limit[i], keys.bonus[i]
     count = 0
     for r in range(keys.gate_first[gate], keys.gate_first[gate + 1]):
         s = keys.gate_run[r]
@@ -523,123 +529,176 @@ def _open_columns(a: BookArrays, keys: Keys, x: Point, w: Work, n: int, i: int) 
                 if route >= 0:
                     even = x.link_even[route] and data <= x.link_least[route]
                     link = data * x.link[route, 0] if even else 0.0
-            w.column[n, count] = q
-            w.net[n, count] = net
-            w.price[n, count] = gpus * (w.cheapest[n, q] - w.carbon[n, q])
-            w.other[n, count] = gpus * w.carbon[n, q] - bonus + link
-            w.even[n, count] = even
+            price = gpus * (w.cheapest[n, q] - w.carbon[n, q])
+            w.column[n, count], w.pool[n, count] = q, keys.column_pool[q]
+            w.net[n, count], w.price[n, count], w.even[n, count] = net, price, even
+            w.outlay[n, count] = price + (gpus * w.carbon[n, q] - bonus + link)
             count += 1
     return count
 
 
 @folded
-def _open_option(a: BookArrays, x: Point, j: int, o: int, part: Index, room: Float, minimum: Float, rate: Float) -> int:
+def _open_option(
+    a: BookArrays, keys: Keys, x: Point, order: int, o: int, part: Index, room: Float, minimum: Float, rate: Float
+) -> int:
     """Note the parts of an option; return how many, -1 if the order has no room for one of them."""
     n = 0
     for i in range(a.parts.shape[1]):
         k = a.parts[o, i]
         if k < 0:
             break
-        if a.room[j, k] <= 0:
+        if keys.room[order, k] <= 0.0:
             return -1
-        part[n], room[n], minimum[n] = k, float(a.room[j, k]), float(a.minimum[k])
+        part[n], room[n], minimum[n] = k, keys.room[order, k], float(a.minimum[k])
         rate[n] = x.budget[k]
-        if a.cap[j, k] >= 0:
-            rate[n] += x.cap[a.cap[j, k]]
+        if keys.cap[order, k] >= 0:
+            rate[n] += x.cap[keys.cap[order, k]]
         n += 1
     return n
 
 
+@bare
+def _hope(
+    share: Int,
+    v: int,
+    parts: int,
+    part: Index,
+    rooms: float,
+    ceiling: int,
+    pool: Index,
+    net: Float,
+    outlay: Float,
+    count: int,
+    out: Float,
+) -> float:
+    """Note the most that an option could gain in each column, and return the most of all.
+
+    No more is bearable than by all shares together, or by all rooms; the vouchers' own price is left out.
+    """
+    best = -np.inf
+    for c in range(count):
+        together, smallest = 0, _MICRO
+        for m in range(parts):
+            one = share[v, part[m], pool[c]]
+            together += one
+            smallest = min(smallest, one)
+        together = min(together, ceiling)
+        most = net[c] + rooms
+        if together < _MICRO:
+            most = min(most, net[c] * 1e6 / (_MICRO - together))
+        out[c] = most - outlay[c] if smallest > 0 else -np.inf
+        best = max(best, out[c])
+    return best
+
+
+@folded
+def _better_start(
+    a: BookArrays,
+    keys: Keys,
+    x: Point,
+    w: Work,
+    n: int,
+    i: int,
+    c: int,
+    o: int,
+    parts: int,
+    ceiling: float,
+    best: _Best,
+) -> _Best:
+    """Return the better of the best block so far and those of one option in one column.
+
+    The option is looked at with the cheapest start of the window. Where another start could be better (the ask or the
+    link varies over time, or a voucher as paid there misses its minimum) and it is promising, all starts are.
+    """
+    j, q, p, v = keys.row[i], w.column[n, c], w.pool[n, c], keys.term[i]
+    net, cost, even = w.net[n, c], w.price[n, c], w.even[n, c]
+    other = w.outlay[n, c] - cost
+    gpus, release = keys.gpus[i], keys.release[i]
+    d = a.slots[keys.shape[i], p]
+    starts = keys.deadline[i] - release - d + 1
+    exact, paid, share = x.exact, x.paid, a.share
+    table, part, room, minimum, rate = w.table[n], w.part[n], w.room[n], w.minimum[n], w.rate[n]
+    slack = _SLACK + 1e-11 * (abs(net) + cost + abs(other)) if exact else 0.0
+    most = _bearable_float(share, v, p, parts, part, room, minimum, ceiling, net, slack) if net > -slack else -1.0
+    if most < 0.0 and not (exact and parts == 0 and net > -slack):
+        return best
+    wide = slack + 1e-11 * most if exact else 0.0
+    value = most - cost - other
+    if value + wide < best.value:
+        return best
+    first, posted = -1, cost
+    if paid and parts > 0:
+        first = _first_start(table, q, release, starts)
+        posted = gpus * (x.posted[first + d, q] - x.posted[first, q])
+    all_starts = not even or (keys.uneven_ask[q] and (parts > 0 or keys.bonus[i] > 0.0))
+    if paid and exact and parts > 1:
+        all_starts = True  # rounding may make the dearer of two starts the better one
+    else:
+        ask = gpus * w.least_ask[n, q]
+        here = _gain(share, v, p, parts, part, room, minimum, rate, ceiling, paid, most, ask, cost, posted, other, wide)
+        if here > -np.inf:
+            value = here
+        elif paid and parts > 0:
+            all_starts = True
+        else:
+            return best
+        if value + wide < best.value:
+            return best
+    whole_most = 0
+    if exact:
+        whole_most = bearable_net(a, j, p, o, a.limit[j] - haul(a.data[j], a.tariff[a.place[j], p]))
+        if whole_most < 0:
+            return best
+    if not all_starts:
+        if first < 0:
+            first = _first_start(table, q, release, starts)
+        if exact:
+            return _exactly(a, x, best, j, p, q, first, o, whole_most, w.amounts[n])
+        return _block(value, q, first, o, 0, 0) if _beats(keys.column_pool, best, value, q, first) else best
+    route = a.route[keys.gate_place[keys.gate[i]], p] if keys.data[i] > 0.0 else -1
+    for t in range(release, release + starts):
+        price = gpus * table[0, t, q]
+        if price == np.inf or (route >= 0 and a.data[j] > a.link_left[route, t]):
+            continue
+        extra = other if even else other + keys.data[i] * x.link[route, t]
+        if most - price - extra + wide < best.value:
+            continue
+        if exact:
+            best = _exactly(a, x, best, j, p, q, t, o, whole_most, w.amounts[n])
+            continue
+        ask = gpus * (x.ask[t + d, q] - x.ask[t, q])
+        posted = gpus * (x.posted[t + d, q] - x.posted[t, q])
+        value = _gain(
+            share, v, p, parts, part, room, minimum, rate, ceiling, paid, most, ask, price, posted, extra, 0.0
+        )
+        if _beats(keys.column_pool, best, value, q, t):
+            best = _block(value, q, t, o, 0, 0)
+    return best
+
+
 @folded
 def _best_of_order(a: BookArrays, keys: Keys, x: Point, w: Work, n: int, i: int) -> _Best:
-    """Return the best block of an order of any kind; column -1: nothing pays.
-
-    Every option is looked at with the cheapest start of the window in every column. Where another start could be better
-    (the ask or the link varies over time, or a voucher as paid there misses its minimum) and it is promising, all
-    starts are.
-    """
+    """Return the best block of an order of any kind; column -1: nothing pays."""
     best = _block(0.0, -1, -1, 0, 0, 0)
     count = _open_columns(a, keys, x, w, n, i)
-    j, place, shape = keys.row[i], keys.gate_place[keys.gate[i]], keys.shape[i]
-    v, release, deadline = a.term[j], keys.release[i], keys.deadline[i]
-    gpus, data, has_bonus = keys.gpus[i], keys.data[i], a.bonus[j] > 0
-    table, part, room, minimum, rate = w.table[n], w.part[n], w.room[n], w.minimum[n], w.rate[n]
-    exact, paid, share = x.exact, x.paid, a.share
+    v = keys.term[i]
+    hope, part, room = w.hope[n], w.part[n], w.room[n]
     for u in range(keys.usable_first[v], keys.usable_first[v + 1]):
         o = keys.usable[u]
-        parts = _open_option(a, x, j, o, part, room, minimum, rate)
+        parts = _open_option(a, keys, x, i, o, part, room, w.minimum[n], w.rate[n])
         if parts < 0:
+            continue
+        rooms = 0.0
+        for m in range(parts):
+            rooms += room[m]
+        most = _hope(a.share, v, parts, part, rooms, a.ceiling[o], w.pool[n], w.net[n], w.outlay[n], count, hope)
+        slack = 2.0 * _SLACK + 1e-10 * (keys.limit[i] + abs(most)) if x.exact else 0.0
+        if most + slack < best.value:
             continue
         ceiling = a.ceiling[o] * 1e-6
         for c in range(count):
-            q = w.column[n, c]
-            p = keys.column_pool[q]
-            net, cost, other, even = w.net[n, c], w.price[n, c], w.other[n, c], w.even[n, c]
-            slack = 10.0 * _FEN + 1e-11 * (abs(net) + cost + abs(other)) if exact else 0.0
-            closed = net <= -slack
-            for m in range(parts):
-                closed |= share[v, part[m], p] <= 0
-            if closed:
-                continue
-            most = _bearable_float(share, v, p, parts, part, room, minimum, ceiling, net, slack)
-            if most < 0.0 and not (exact and parts == 0):
-                continue
-            wide = slack + 1e-11 * most if exact else 0.0
-            value = most - cost - other
-            if value + wide < best.value:
-                continue
-            d = a.slots[shape, p]
-            first, posted = -1, cost
-            if paid and parts > 0:
-                first = _first_start(table, q, release, deadline - release - d + 1)
-                posted = gpus * (x.posted[first + d, q] - x.posted[first, q])
-            all_starts = not even or (keys.uneven_ask[q] and (o > 0 or has_bonus))
-            if paid and exact and parts > 1:
-                all_starts = True  # rounding may make the dearer of two starts the better one
-            else:
-                ask = gpus * w.least_ask[n, q]
-                here = _gain(
-                    share, v, p, parts, part, room, minimum, rate, ceiling, paid, most, ask, cost, posted, other, wide
-                )
-                if here > -np.inf:
-                    value = here
-                elif paid and o > 0:
-                    all_starts = True
-                else:
-                    continue
-                if value + wide < best.value:
-                    continue
-            whole_most = 0
-            if exact:
-                whole_most = bearable_net(a, j, p, o, a.limit[j] - haul(a.data[j], a.tariff[place, p]))
-                if whole_most < 0:
-                    continue
-            if not all_starts:
-                if first < 0:
-                    first = _first_start(table, q, release, deadline - release - d + 1)
-                if exact:
-                    best = _exactly(a, x, best, j, p, q, first, o, whole_most, w.amounts[n])
-                elif _beats(keys.column_pool, best, value, q, first):
-                    best = _block(value, q, first, o, 0, 0)
-                continue
-            route = a.route[place, p] if data > 0.0 else -1
-            for t in range(release, deadline - d + 1):
-                price = gpus * table[0, t, q]
-                if price == np.inf or (route >= 0 and a.data[j] > a.link_left[route, t]):
-                    continue
-                extra = other if even else other + data * x.link[route, t]
-                if most - price - extra + wide < best.value:
-                    continue
-                if exact:
-                    best = _exactly(a, x, best, j, p, q, t, o, whole_most, w.amounts[n])
-                    continue
-                ask = gpus * (x.ask[t + d, q] - x.ask[t, q])
-                posted = gpus * (x.posted[t + d, q] - x.posted[t, q])
-                value = _gain(
-                    share, v, p, parts, part, room, minimum, rate, ceiling, paid, most, ask, price, posted, extra, 0.0
-                )
-                if _beats(keys.column_pool, best, value, q, t):
-                    best = _block(value, q, t, o, 0, 0)
+            if hope[c] + slack >= best.value:
+                best = _better_start(a, keys, x, w, n, i, c, o, parts, ceiling, best)
     return best
 
 
@@ -864,7 +923,9 @@ def _work(a: BookArrays, keys: Keys, threads: int) -> Work:
         column=indices(pools),
         net=floats(pools),
         price=floats(pools),
-        other=floats(pools),
+        outlay=floats(pools),
+        hope=floats(pools),
+        pool=indices(pools),
         even=flags(pools),
         part=indices(parts),
         room=floats(parts),
@@ -945,7 +1006,7 @@ class Pricing:
         x = Point(
             cost=cost,
             ask=self._ask,
-            link=link * 1e-6,
+            link=link * 1e-6,  # type: ignore[arg-type]
             link_even=(link == link[:, :1]).all(axis=1),
             link_least=self._link_least,
             budget=budget_ppm / _MICRO,

@@ -218,7 +218,7 @@ def _bound(a: BookArrays, tables: Tables, j: int, p: int) -> int:
     d = a.slots[a.shape[j], p]
     if a.release[j] + d > a.deadline[j]:
         return MOST
-    return a.gpus[j] * d * tables.cheapest[p] + haul(a.data[j], a.tariff[a.place[j], p])
+    return a.gpus[j] * d * tables.cheapest[p] + haul(a.data[j], a.tariff[a.place[j], p])  # type: ignore[no-any-return]
 
 
 @loop
@@ -267,7 +267,8 @@ def best_quotes(a: BookArrays, tables: Tables) -> Best:
     """
     orders = a.gpus.shape[0]
     best = Best(
-        *(np.full(orders, -1, dtype=np.int32) for _ in range(2)), *(np.zeros(orders, dtype=np.int64) for _ in range(3))
+        *(np.full(orders, -1, dtype=np.int32) for _ in range(2)),  # type: ignore[arg-type]
+        *(np.zeros(orders, dtype=np.int64) for _ in range(3)),
     )
     _best(a, tables, *best)
     return best

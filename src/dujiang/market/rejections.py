@@ -184,4 +184,4 @@ def rejection_frame(book: Book, a: BookArrays, state: State, capacity_price: Int
         "enough_deadline",
         detail=pl.concat_str(reason.replace_strict(causes[0], return_dtype=pl.String), en),
         detail_zh=pl.concat_str(reason.replace_strict(causes[1], return_dtype=pl.String), zh),
-    ).cast(dict(REJECTION_SCHEMA))
+    ).cast(dict(REJECTION_SCHEMA))  # type: ignore[arg-type]

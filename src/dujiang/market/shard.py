@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dujiang.market.arrays import BookArrays, Int
-from dujiang.market.keys import Float, Keys, take_keys
+from dujiang.market.keys import OF_ORDERS, Float, Keys, take_keys
 from dujiang.market.pricing import Demand, Pricing
 
 _OF_ORDERS = (
     *("gpus", "release", "deadline", "limit", "data", "bonus", "shape", "place", "contract", "term", "room", "cap"),
 )
 """Fields of the book arrays with a row for each order."""
-_OF_KEYS = ("fit", "shape", "release", "deadline", "gate", "kind", "gpus", "limit", "data")
+_OF_KEYS = tuple(name for name in OF_ORDERS if name != "row")
 """Fields of the keys with an entry for each order, but for its row."""
 
 

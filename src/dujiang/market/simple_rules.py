@@ -59,7 +59,7 @@ def _first_start(a: BookArrays, s: State, j: int, p: int, before: int) -> int:
             continue
         clear = u
         if route < 0 or s.link[route, t] >= a.data[j]:
-            return t
+            return t  # type: ignore[no-any-return]
         t += 1
     return -1
 

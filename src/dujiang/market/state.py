@@ -91,7 +91,7 @@ def copied(s: State) -> State:
 @bare
 def cost_between(sums: Int, p: int, t: int, d: int) -> int:
     """Return what one accelerator costs in slots [t, t + d) of a pool."""
-    return sums[p, t + d] - sums[p, t]
+    return sums[p, t + d] - sums[p, t]  # type: ignore[no-any-return]
 
 
 @bare

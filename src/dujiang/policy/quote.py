@@ -96,8 +96,9 @@ def spend_of(facts: Mapping[str, Fact]) -> dict[Base, int]:
 
 
 def _word(facts: Mapping[str, Fact], name: str) -> str | None:
+    """Return an id as the tables write it: YAML reads one that is all digits as a number."""
     value = facts.get(name)
-    return value.strip() or None if isinstance(value, str) else None
+    return None if value is None or isinstance(value, bool) else str(value).strip() or None
 
 
 def with_relation(

@@ -4,8 +4,8 @@ Rules (design 5.3), each with its clause in the result:
 
 * of a stacking group the higher counts, once; a contract uses a programme once;
 * programmes that rule each other out are not held together; what the firm holds already counts as held;
-* a combined ceiling cuts the programme that states it, so that it and all other support (or that of its group) stay
-  within a share of its base;
+* a combined ceiling cuts the programme that states it, so that it and all other support stay within a share of its base
+  (of its group nothing else is used, so a ceiling over the group is one over the programme itself);
 * all support together is never above the spend, nor that for one base above the base;
 * programmes that share a purse never draw more than is left in it.
 
@@ -230,13 +230,10 @@ class _Problem:
             programme, ceiling = offer.programme, offer.programme.combined_ceiling
             if ceiling is None:
                 continue
-            group = None if programme.stacking is None else programme.stacking.group
-            counted = self._everything
-            held = self._held
-            if ceiling.counts is With.GROUP:
-                mates = [i for i, o in enumerate(self.offers) if _in_group(o.programme, group)]
-                counted = sum(1 << i for i in {index, *mates})
-                held = tuple(h for h in held if h.programme is not None and _in_group(h.programme, group))
+            # Of a group only one is used, so a ceiling over the group is one over the programme itself.
+            over_all = ceiling.counts is With.ALL
+            counted = self._everything if over_all else 1 << index
+            held = self._held if over_all else ()
             base = offer.evaluation.base_ucny if offer.evaluation.base_ucny is not None else self.spend_ucny
             # Without any base to take the share of, nothing may stand beside it.
             most = offer.evaluation.amount_ucny if base is None else share_floor(base, ceiling.share_ppm)
@@ -297,22 +294,23 @@ class _Problem:
 
     def given_up(self, selection: Selection) -> list[GivenUp]:
         """Say why each of the others is not in the set."""
+        proven = selection.search is not Search.CUT_SHORT
         paid = dict(zip(selection.chosen, selection.amounts, strict=True))
         return [
-            GivenUp(o.programme.id, o.evaluation.amount_ucny, self._why_not(index, paid))
+            GivenUp(o.programme.id, o.evaluation.amount_ucny, self._why_not(index, paid, proven=proven))
             for index, o in enumerate(self.offers)
             if index not in paid
         ]
 
-    def _why_not(self, index: int, paid: dict[int, int]) -> tuple[Obstacle, ...]:
+    def _why_not(self, index: int, paid: dict[int, int], *, proven: bool) -> tuple[Obstacle, ...]:
         bars = [
             _obstacle(bar, self.offers[other].programme.id, held=False)
             for other in sorted(paid)
             if (bar := self._bars.get((index, other))) is not None
         ]
-        return tuple(bars) if bars else self._exhausted(index, paid)
+        return tuple(bars) if bars else self._exhausted(index, paid, proven=proven)
 
-    def _exhausted(self, index: int, paid: dict[int, int]) -> tuple[Obstacle, ...]:
+    def _exhausted(self, index: int, paid: dict[int, int], *, proven: bool) -> tuple[Obstacle, ...]:
         """Name the limits that leave too little for one more programme, or else the tightest one it would join."""
         inside = [
             (self._left(limit, paid), limit, rule)
@@ -321,7 +319,7 @@ class _Problem:
         ]
         short = [row for row in inside if row[0] < self.task.candidates[index].least]
         found = short or sorted(inside, key=lambda row: row[0])[:1]
-        if not found:
+        if not found or not (short or proven):
             return (Obstacle(Hurdle.WORK, (), None, None, _CUT_SHORT),)
         against = tuple(self.offers[i].programme.id for i in sorted(paid))
         return tuple(_used_up(rule, left, against) for left, _, rule in found)
@@ -368,10 +366,6 @@ def _rooms(offers: Iterable[Offer], spend: Mapping[Base, int]) -> dict[tuple[Bas
     """Return what each spend that the offers are for comes to, as far as it is stated."""
     families = dict.fromkeys(_family(offer.programme.base) for offer in offers)
     return {family: min(known) for family in families if (known := [spend[b] for b in family if b in spend])}
-
-
-def _in_group(programme: Programme, group: str | None) -> bool:
-    return group is not None and programme.stacking is not None and programme.stacking.group == group
 
 
 def _purse_left(offer: Offer) -> int | None:

@@ -17,7 +17,7 @@ sets a ceiling over all of them, a later one is cut to what the earlier ones lea
 How much the enterprise reserves
 --------------------------------
 All its lines are whole fen, so the most that it can be charged is floor_fen(limit). It need not reserve that much: with
-net = gross + tau - v, v the sum of m vouchers, units = the sum of what their programmes pay in (one fen or one yuan each;
+net = gross + tau - v, v the sum of m vouchers, units = the sum of what their programmes pay in (a fen or a yuan each;
 voucher lines are whole units),
 
     service + tau - vouchers  <=  net + fen/2 + (units - 1 micro-yuan, only with a voucher),
@@ -25,7 +25,7 @@ voucher lines are whole units),
 because (1) before any floor is taken the support never grows faster than g: the sum of the shares that still count is
 at most the ceiling, which is at most the whole. With m floors n(g) = g + tau - support(g) can therefore fall by at most
 m - 1 micro-yuan as g grows, and n(gross) = net, so n(g) <= net + m - 1 for every g <= gross; (2) where service is
-rounded up, the vouchers' base is g, the rounding adds at most fen/2 and the cuts at most units - m; (3) where service is
+rounded up, the vouchers' base is g, the rounding adds at most fen/2 and the cuts at most units - m; (3) where it is
 rounded down by e, the support before the cuts shrinks by at most e and m - 1 micro-yuan of floors. Hence
 
     reserved = min(floor_fen(limit), floor_fen(net + fen/2 + units - 1))

@@ -55,13 +55,14 @@ class _Used:
             mine = self.vouchers.filter(pl.col("programme") == k)["order"].to_numpy()
             used[:, k] = np.isin(orders.contract, orders.contract[mine])
             budget, cap = budgets[k], caps[k]
+            # What a file overdraws, or draws below zero, is a finding of other rules; here it only must stay in range.
             if budget is not None:
-                budgets[k] = budget - spent.get((name, None), 0)
+                budgets[k] = max(0, budget - max(0, spent.get((name, None), 0)))
             if cap is not None:
                 taken = np.zeros_like(cap)
                 for (spent_id, firm), amount in spent.items():
                     if spent_id == name and firm is not None:
-                        taken[row[firm]] = min(amount, int(cap[row[firm]]))
+                        taken[row[firm]] = min(max(0, amount), int(cap[row[firm]]))
                 caps[k] = cap - taken
         return Left(options.capacity - self.capacity, options.link_left - self.links, budgets, caps, used)
 

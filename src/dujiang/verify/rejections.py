@@ -115,7 +115,8 @@ class Search:
     def _reliefs(self, orders: Ints) -> Ints:
         """Return [J] the most that vouchers can still pay for each of some orders, whatever it costs; 0 for others."""
         terms, left, book = self._options.terms, self._left, self._options.book.orders
-        open_ = (terms.share_ppm > 0).any(axis=2)[terms.order_class[orders]] & ~left.used[orders]
+        somewhere: Flags = np.asarray((terms.share_ppm > 0).any(axis=2))
+        open_ = somewhere[terms.order_class[orders]] & ~left.used[orders]
         most = np.where(open_, terms.room_ucny[orders], 0)
         for k, (budget, caps) in enumerate(zip(left.budgets, left.caps, strict=True)):
             if budget is not None:
@@ -220,7 +221,7 @@ class Search:
         for some, starts, inside in matrices(group, group.last):
             orders, part = group.orders[some], view.pick(some)
             free = self._free(group, part, starts, inside)
-            price = np.where(free, part.gpus[:, None] * group.price[starts], NOTHING * 2)
+            price = np.where(free, part.gpus[:, None] * group.price[starts], NOTHING)
             # The cheapest first: where no voucher is left it says it all, elsewhere it rules out most of the others.
             at = np.argmin(price, axis=1)
             row = np.flatnonzero(free.any(axis=1))

@@ -70,7 +70,9 @@ def _matches(p: Programme, *, level: str | None, province: str | None, city: str
     )
 
 
-def _show(output: Output, title: Text, programmes: Sequence[Programme]) -> None:
+def _show(output: Output, level: Text, programmes: Sequence[Programme]) -> None:
+    """Show one level: what can be computed as a table, the rest each with its reason."""
+    computable = [p for p in programmes if p.not_computable is None]
     columns = [
         (Text("id", "编号"), False),
         (Text("programme", "政策项目"), False),
@@ -80,30 +82,31 @@ def _show(output: Output, title: Text, programmes: Sequence[Programme]) -> None:
         (Text("until", "截止"), False),
         (Text("pays", "支持标准"), True),
         (Text("cap", "上限"), True),
-        (Text("computable", "能否计算"), False),
     ]
-    rows = []
+    if computable:
+        title = Text(f"{level.en}: computable", f"{level.zh}级：可计算")
+        output.table(title, columns, [_row(output, p) for p in computable])
+        output.line("")
+    if len(computable) < len(programmes):
+        output.line(Text(f"{level.en}: not computable, because", f"{level.zh}级：不可计算，原因"))
     for p in programmes:
-        said = Text("yes", "可计算")
         if p.not_computable is not None:
-            said = Text(f"no, because {p.not_computable.en}", f"不可计算：{p.not_computable.zh}")
-        goods = ", ".join(output.say(GOOD_WORDS.get(good, Text(good, good))) for good in p.goods)
-        cap = p.caps[0] if p.caps else None
-        rows.append(
-            [
-                p.id,
-                output.say(p.name),
-                output.say(place_words(p.jurisdiction)),
-                goods,
-                "" if p.valid.first is None else p.valid.first.isoformat(),
-                "" if p.valid.last is None else p.valid.last.isoformat(),
-                _pays(output, p),
-                "" if cap is None else output.say(yuan(cap.amount_ucny)),
-                output.say(said),
-            ]
-        )
-    output.table(title, columns, rows)
+            output.line(f"{p.id}  {output.say(p.name)}\n    {output.say(p.not_computable)}")
     output.line("")
+
+
+def _row(output: Output, p: Programme) -> list[str]:
+    cap = p.caps[0] if p.caps else None
+    return [
+        p.id,
+        output.say(p.name),
+        output.say(place_words(p.jurisdiction)),
+        ", ".join(output.say(GOOD_WORDS.get(good, Text(good, good))) for good in p.goods),
+        "" if p.valid.first is None else p.valid.first.isoformat(),
+        "" if p.valid.last is None else p.valid.last.isoformat(),
+        _pays(output, p),
+        "" if cap is None else output.say(yuan(cap.amount_ucny)),
+    ]
 
 
 def _pays(output: Output, p: Programme) -> str:

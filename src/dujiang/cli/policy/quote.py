@@ -254,10 +254,9 @@ def _show_paying(output: Output, answer: Answered) -> None:
     for line in _conditions(output, e.answers, 2):
         output.line(line)
     for special in e.special:
-        said = percent(special.share_ppm)
-        output.line(
-            f"    {OUTCOME_MARKS[special.outcome]} {output.say(Text(f'special rate {said}', f'特别比例 {said}'))}"
-        )
+        share = percent(special.share_ppm)
+        case = output.say(Text(f"special rate {share}", f"特别比例 {share}"))
+        output.line(f"    {OUTCOME_MARKS[special.outcome]} {case}")
         for line in _conditions(output, special.answers, 3):
             output.line(line)
     for name in e.would_raise:

@@ -1,5 +1,6 @@
 """Words and small documents that the commands of `policy` share."""
 
+import math
 from datetime import date
 from typing import Any
 
@@ -44,6 +45,8 @@ def written_value(stored: str, value: Fact | None) -> str | int | float | bool |
     """Return a fact's value as files write it; money as decimal yuan, a day as text."""
     if stored.endswith("_ucny") and isinstance(value, int) and not isinstance(value, bool):
         return cny(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     return value.isoformat() if isinstance(value, date) else value
 
 

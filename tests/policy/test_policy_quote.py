@@ -58,6 +58,13 @@ def test_claims_leave_less_and_what_is_held_counts():
     assert amounts(quote(programmes, FACTS, on=date(2026, 12, 31)).stack) == {"a": 250, "b": 200}
 
 
+def test_an_id_of_digits_is_that_of_the_tables():
+    claims = Claims([Claim("914403", "a", "2026", 100 * YUAN, "77")])
+    facts = {**FACTS, "enterprise_id": 914403}
+    assert amounts(quote([plain("a", 0.3, cap=CAP)], facts, on=DAY, claims=claims).stack) == {"a": 150}
+    assert quote([plain("a", 0.3)], {**facts, "contract_id": 77}, on=DAY, claims=claims).stack.chosen == ()
+
+
 def test_a_used_up_budget_is_seen():
     programme = plain("a", 0.3, budget={"amount_cny": 500, "period": "year", **TERMS})
     claims = Claims([Claim("another", "a", "2026", 400 * YUAN)])
