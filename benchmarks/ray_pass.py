@@ -8,6 +8,7 @@ machine is what is added to it, and how many bytes go there and back. Sums are c
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -32,8 +33,8 @@ def size(*records: Any) -> int:
 
 def resident() -> int:
     """Return the bytes that the process at hand has in memory."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def same(one: Demand, other: Demand) -> bool:

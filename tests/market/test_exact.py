@@ -6,14 +6,14 @@ import slow
 import time_indexed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_books import random_arrays
+from random_books import QUICK, random_arrays
 
 from dujiang.core.money import MICRO
 from dujiang.market import exact, rows
 from dujiang.market.arrays import BookArrays
 from dujiang.market.columns import Columns, Rates, classes, empty_columns, list_blocks
 from dujiang.market.dual import Prices, exact_bounds
-from dujiang.market.engine import Cleared, Effort, solve
+from dujiang.market.engine import Cleared, solve
 from dujiang.market.exact import ExactResult, Limits, solve_exact
 from dujiang.market.keys import build_keys
 from dujiang.market.rows import CELL, ORDER, Rows, components, needed, rows_of
@@ -112,7 +112,7 @@ def test_engine_exact_mode_and_bounds_stand_in_this_order(seed: int) -> None:
     """Also with the engine's own prices and awards to start from, which leave most blocks out."""
     a = random_arrays(seed, orders=6 + seed % 20, pools=3, slots=12)
     a = repeated(a, seed) if seed % 2 else a
-    cleared = solve(a, Effort(), no_clock)
+    cleared = solve(a, QUICK, no_clock)
     best = time_indexed.solve(a, integer=True, price=a.ask + cleared.prices.capacity)
     assert best.optimal
     assert_proven(a, cleared, solve_exact(a, cleared, AMPLE, no_clock), best.value * MICRO)
@@ -146,7 +146,7 @@ def one_slot(gpus: list[int], limits_cny: list[int], capacity: int) -> BookArray
 def test_the_example_without_a_supporting_price_is_proven_optimal() -> None:
     """3 accelerators; 2 for 10, 2 for 9, 1 for 4: the dual says 14.5, the truth is 14."""
     a = one_slot([2, 2, 1], [10, 9, 4], 3)
-    cleared = solve(a, Effort(), no_clock)
+    cleared = solve(a, QUICK, no_clock)
     assert cleared.bound_ucny >= 14.4 * MICRO
     result = solve_exact(a, cleared, AMPLE, no_clock)
     assert result.optimal
@@ -192,14 +192,14 @@ def test_a_budget_is_not_overdrawn_by_a_micro_yuan(short: int) -> None:
 def test_a_book_without_orders_is_served_to_the_optimum() -> None:
     a = random_arrays(3, orders=4, pools=2, slots=6)
     a = a._replace(**{name: getattr(a, name)[:0] for name in OF_ORDERS})
-    result = solve_exact(a, solve(a, Effort(), no_clock), AMPLE, no_clock)
+    result = solve_exact(a, solve(a, QUICK, no_clock), AMPLE, no_clock)
     assert result.optimal
     assert result.bound_ucny == 0
 
 
 def test_without_time_nothing_is_claimed() -> None:
     a = random_arrays(3, orders=12, pools=3, slots=12)
-    cleared = solve(a, Effort(), no_clock)
+    cleared = solve(a, QUICK, no_clock)
     result = solve_exact(a, cleared, Limits(seconds=0.0), no_clock)
     assert result.cut_short
     assert not result.optimal

@@ -38,6 +38,8 @@ def exact(a: BookArrays, prices: Prices, *, paid: bool) -> tuple[np.ndarray, np.
 @settings(max_examples=150, deadline=None)
 def test_the_exact_surplus_is_that_of_the_best_of_all_blocks(seed: int, programmes: int, paid: bool) -> None:
     a = random_arrays(seed, programmes=programmes)
+    if seed % 3 == 0:  # where a slot costs nothing there is no voucher, so the cheapest start is not the best
+        a = a._replace(ask=np.zeros_like(a.ask))
     prices = some_prices(a, seed)
     whole, rest = exact(a, prices, paid=paid)
     for j in range(a.gpus.size):

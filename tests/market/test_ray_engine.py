@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,12 @@ from dujiang.market.pricing import Demand, Pricer, Pricing
 WORKERS = 2
 LISTENING = "0A"
 PATIENCE_S = 240.0
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[RaySession]:
     """One Ray for all tests here; what a clearing starts by itself is looked at in a process of its own."""
-    pytest.importorskip("ray")
     session = RaySession(WORKERS)
     token = os.environ["RAY_AUTH_TOKEN"]
     assert len(processes_with(token)) >= WORKERS
@@ -87,6 +88,7 @@ def worker_of(pricers: RayPricers, n: int) -> int:
     return pid
 
 
+@needs_ray
 def test_only_this_machine_can_reach_it(session: RaySession) -> None:
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
     found = listening([*processes_with(os.environ["RAY_AUTH_TOKEN"]), os.getpid()])
@@ -94,10 +96,11 @@ def test_only_this_machine_can_reach_it(session: RaySession) -> None:
     assert set(found) <= loopback
 
 
+@needs_ray
 def test_awards_prices_and_bounds_are_those_of_the_local_engine(
     session: RaySession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dual_module, "SAMPLE", 100)
+    monkeypatch.setattr(dual_module, "SAMPLES", ((60, 20), (75, 10)))
     a = random_arrays(7, orders=300, pools=6, slots=24, programmes=3)
     effort = Effort(passes=20, moves_min=200, moves_max=200)
     local = solve(a, effort, lambda: 0.0)
@@ -122,6 +125,7 @@ def test_awards_prices_and_bounds_are_those_of_the_local_engine(
         assert x.tobytes() == y.tobytes()
 
 
+@needs_ray
 def test_small_parts_are_priced_here(session: RaySession) -> None:
     a = random_arrays(9, orders=30)
     keys = build_keys(a)
@@ -131,6 +135,7 @@ def test_small_parts_are_priced_here(session: RaySession) -> None:
         assert not isinstance(pricers(a, keys), Pricing)
 
 
+@needs_ray
 def test_one_book_after_another(session: RaySession) -> None:
     with RayPricers(WORKERS) as pricers:
         for seed in (1, 2):
@@ -139,6 +144,7 @@ def test_one_book_after_another(session: RaySession) -> None:
             assert same(pricers(a, keys).demand(*prices.point()), Pricing(a, keys).demand(*prices.point()))
 
 
+@needs_ray
 def test_a_worker_that_dies_is_replaced_and_asked_again(session: RaySession) -> None:
     a = random_arrays(4, orders=60, programmes=2)
     keys, prices = build_keys(a), some_prices(a, 4)
@@ -160,6 +166,7 @@ def test_a_worker_that_dies_is_replaced_and_asked_again(session: RaySession) -> 
         assert same(pricers(a, third).demand(*prices.point()), Pricing(a, third).demand(*prices.point()))
 
 
+@needs_ray
 def test_a_worker_that_dies_again_and_again_ends_the_clearing(
     session: RaySession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +194,7 @@ def command(book: Path, out: Path) -> list[str | Path]:
     return [sys.executable, "-m", "dujiang.cli.main", "clear", book, "--out", out, "--engine", "ray"]
 
 
+@needs_ray
 def test_the_command_joins_a_running_cluster(session: RaySession, tmp_path: Path) -> None:
     import ray
 
@@ -203,8 +211,8 @@ def test_the_command_joins_a_running_cluster(session: RaySession, tmp_path: Path
     assert ray.get(ray.put(1)) == 1
 
 
+@needs_ray
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     (tmp_path / "book").mkdir()
     book = write_tiny(tmp_path / "book")
     token = "5" * 64
@@ -258,8 +266,8 @@ def test_without_ray_the_command_says_how_to_install_it(tmp_path: Path, monkeypa
     assert dujiang("clear", tmp_path / "book", "--out", tmp_path / "out", "--engine", "local").code == 0
 
 
+@needs_ray
 def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     (tmp_path / "book").mkdir()
     book = write_tiny(tmp_path / "book")
     environment = os.environ | {"RAY_ADDRESS": "127.0.0.1:1", "DUJIANG_LANG": "en"}

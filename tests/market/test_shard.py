@@ -95,19 +95,27 @@ def test_stretches_cover_every_order_once(orders: int, workers: int) -> None:
 
 def test_the_engine_clears_alike_with_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """With vouchers and caps, and a sample: every kind of keys that the price search asks for."""
-    monkeypatch.setattr(dual_module, "SAMPLE", 60)
+    monkeypatch.setattr(dual_module, "SAMPLES", ((40, 20), (50, 10)))
     a = random_arrays(11, orders=200, pools=5, slots=24, programmes=3)
     effort = Effort(passes=25, moves_min=200, moves_max=200)
     asked: list[int] = []
     local = solve(a, effort, lambda: 0.0)
     spread = solve(a, effort, lambda: 0.0, pricers=sharded(3, asked))
-    assert {200} < set(asked)
+    assert {40, 50, 200} < set(asked)
     assert spread.bound_ucny == local.bound_ucny
     assert spread.bound_at_prices_ucny == local.bound_at_prices_ucny
     for field in dataclasses.fields(local.prices):
         np.testing.assert_array_equal(getattr(spread.prices, field.name), getattr(local.prices, field.name))
     for x, y in zip(spread.state, local.state, strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def test_the_frame_holds_nothing_of_single_orders() -> None:
+    """A field with a row for each order that a shard did not know would be sent to all, and be looked up wrongly."""
+    a = random_arrays(2, orders=101)
+    assert len({*(array.shape[:1] for array in a)} - {(101,)}) > 3
+    for record in frame_of(a, build_keys(a)):
+        assert not [array for array in record if isinstance(array, np.ndarray) and array.shape[:1] == (101,)]
 
 
 def test_what_was_taken_from_a_book_is_known() -> None:

@@ -21,8 +21,8 @@ from dujiang.market.keys import Float, Keys
 from dujiang.market.pricing import Demand, Pricer, Pricing
 from dujiang.market.shard import Frame, Shard, added, blocks, frame_of, positions_in, stretches, taken_from
 
-LEAST = 50_000
-"""Passes over fewer orders are made in this process, but for those over a whole book."""
+LEAST = 200_000
+"""Passes over fewer orders, such as the samples, are made in this process, but for those over a whole book."""
 START_S = 180.0
 """Seconds within which the workers must be there; it is a matter of a few."""
 _BLOCK_BYTES, _BLOCKS = 32 * 2**20, 4

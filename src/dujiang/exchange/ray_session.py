@@ -12,8 +12,11 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
+import textwrap
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +41,8 @@ _OFFLINE = {
 it runs; with a proxy that is not there such a request ends on this machine."""
 _LONGEST_FOLDER = 28
 """A socket's path has at most 107 bytes, and Ray appends much to the folder that it is given."""
+_TRIES, _PAUSE_S = 50, 0.1
+"""How often and how far apart a folder is removed in which something is still written."""
 
 
 def require_ray() -> None:
@@ -55,7 +60,7 @@ def require_ray() -> None:
 def reason_of(error: BaseException) -> str:
     """Return the first and the last line of one of Ray's long messages: what failed, and what was raised."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"
+    return " … ".join(textwrap.shorten(line, 200, placeholder=" …") for line in dict.fromkeys((lines[0], lines[-1])))
 
 
 @contextmanager
@@ -87,11 +92,7 @@ class RaySession:
     def __init__(self, workers: int | None = None) -> None:
         self._folder: Path | None = None
         address = os.environ.get("RAY_ADDRESS")
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        if not address:
-            # They stay: Ray looks at some when it is imported, at others when it connects again.
-            for name, value in {**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
-                os.environ.setdefault(name, value)
+        _settle(own=not address)
         import ray
 
         self._ray, self._found = ray, ray.is_initialized()
@@ -134,8 +135,35 @@ class RaySession:
             self._ray.shutdown()
             _on_term(self._on_term)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove(self._folder)
             self._folder = None
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which processes that are just ending may still write."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _settle(*, own: bool) -> None:
+    """Set what Ray looks at when it is imported, when it starts and when it connects again; it stays so."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+    if not own:
+        return
+    late = "ray" in sys.modules and "RAY_AUTH_TOKEN" not in os.environ
+    if late and not sys.modules["ray"].is_initialized():
+        raise OperationError(
+            Text(
+                "Ray was imported before it could be set up; let `ray.init` connect it first",
+                "Ray 在配置之前已被导入；请先用 `ray.init` 连接",
+            )
+        )
+    for name, value in {**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
+        os.environ.setdefault(name, value)
 
 
 def _look_for(address: str) -> None:

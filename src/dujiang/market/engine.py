@@ -7,18 +7,15 @@ draws random numbers from a stated seed: the same book gives the same bytes, wha
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from dujiang.market.arrays import BookArrays
 from dujiang.market.dual import DualResult, Prices, solve_dual
-from dujiang.market.improve import Appraisal, Guides, improve, nearby, scratch
+from dujiang.market.improve import appraisal, guides, improve, nearby, scratch
 from dujiang.market.keys import build_keys
-from dujiang.market.place import Guide, best_blocks, guide_at
 from dujiang.market.pricing import Pricers, Pricing
 from dujiang.market.recovery import recover, spread
 from dujiang.market.simple_rules import Rule, allocate
 from dujiang.market.splitmix import seeded
-from dujiang.market.state import Float, Posted, State, copied, empty_state, posted_prices
+from dujiang.market.state import Posted, State, copied, empty_state, posted_prices
 from dujiang.market.turns import in_turn
 
 Clock = Callable[[], float]
@@ -26,16 +23,12 @@ Progress = Callable[[str, float, float | None], None]
 """Called with the phase, its share done (0 to 1) and the current gap."""
 
 SEED = 20250401
-GUIDES = (0.0, 0.4, 0.8, 1.0)
-"""Guide prices of improvement, as shares of the prices above the asks."""
 HEAT = 0.1
 """Loss that a first move may make, as a share of the mean welfare of an award; it falls a thousandfold to the end."""
 CHUNKS = 20
 """Pieces of improvement: after each one the best state is kept, the clock and the gap are looked at."""
 RULES_ORDERS = 50_000
 """Up to so many orders the simple rules are tried as well."""
-_SHY = 0.25
-"""A waiting order that falls short of the prices by this share of its cost is taken into a move with chance 1 / e."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,42 +162,14 @@ def solve(
     return Cleared(s, dual.prices, dual.bound_ucny, dual.bound_at_prices_ucny, dual.passes, moves, cut, run.seconds)
 
 
-def _guides(a: BookArrays, point: tuple[Float, Float, Float, Float]) -> tuple[Guides, list[Guide]]:
-    guides = [guide_at(a, *(factor * part for part in point)) for factor in GUIDES]
-    return Guides(*(np.stack(parts) for parts in zip(*guides, strict=True))), guides
-
-
-def _appraisal(a: BookArrays, posted: Posted, guides: list[Guide]) -> Appraisal:
-    """Return what improvement should know of the orders: what they are worth in an empty market, and at the prices."""
-    rows = np.arange(a.gpus.size)
-    empty = empty_state(a)
-    free = best_blocks(a, empty, guides[0], posted, rows, 0.0)
-    priced = best_blocks(a, empty, guides[-1], posted, rows, -np.inf)
-    worth = np.where(free.pool >= 0, free.score, 0.0)
-    pool, start = np.maximum(priced.pool, 0), np.maximum(priced.start, 0)
-    length = np.where(priced.pool >= 0, a.slots[a.shape, pool], 0)
-    sums = guides[-1].price_sum
-    cost = np.maximum(a.gpus * (sums[pool, start + length] - sums[pool, start]), 1.0)
-    margin = np.where(priced.pool >= 0, priced.score / cost, -1.0)
-    size = a.gpus * np.maximum(length, 1).astype(np.float64)
-    appeal = np.maximum(np.exp(np.minimum(margin, 0.0) / _SHY), 0.05)
-    ranks = np.stack([1.0 + np.maximum(margin, -0.99), 1.0 + worth, (1.0 + worth) / size, size, np.ones(rows.size)])
-    return Appraisal(
-        live=np.flatnonzero(worth > 0),
-        appeal=appeal,
-        pull=np.sqrt(1.0 + worth) * appeal,
-        ranks=ranks,
-    )
-
-
 def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[State, int, bool]:
     """Ruin and recreate in chunks; return the best state, the moves made and whether the clock ended it."""
     a, effort = run.a, run.effort
     planned = effort.moves(int(a.gpus.size))
     if gap_of(dual.bound_ucny, _welfare(s)) <= effort.gap or not planned:
         return s, 0, False
-    guides, single = _guides(a, dual.guide.point())
-    worth = _appraisal(a, posted, single)
+    several = guides(a, dual.guide.point())
+    worth = appraisal(a, posted, several)
     if not worth.live.size:
         return s, 0, False
     near = nearby(a, s, worth.live, worth.pull)
@@ -220,7 +185,7 @@ def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[Sta
             return best, moves, True
         hot, cold = (HEAT * typical * 0.001 ** ((chunk + i) / CHUNKS) for i in (0, 1))
         count = planned * (chunk + 1) // CHUNKS - moves
-        welfare += improve(a, s, near, guides, posted, worth, memory, rng, count, effort.ruin, hot, cold)
+        welfare += improve(a, s, near, several, posted, worth, memory, rng, count, effort.ruin, hot, cold)
         moves += count
         if welfare > best_welfare:
             best, best_welfare = copied(s), welfare

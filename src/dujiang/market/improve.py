@@ -23,11 +23,13 @@ import numpy as np
 from dujiang.market.amounts import haul
 from dujiang.market.arrays import BookArrays
 from dujiang.market.compiled import bare, loop
-from dujiang.market.place import Guide, find_block_in
+from dujiang.market.place import Guide, best_blocks, find_block_in, guide_at
 from dujiang.market.sorting import sort_by_key
 from dujiang.market.splitmix import Seed, below, unit
-from dujiang.market.state import Float, Int, Posted, Row, State, put, take
+from dujiang.market.state import Float, Int, Posted, Row, State, empty_state, put, take
 
+FACTORS = (0.0, 0.4, 0.8, 1.0)
+"""Guide prices, as shares of the prices above the asks."""
 SQUEEZE = 0.9
 """Share of moves begun by a waiting order that make room for it rather than open a hole."""
 WAITS = 0.8
@@ -40,6 +42,8 @@ _SPREAD = 24
 """Slots of one list of waiting orders."""
 _REACH = 3
 """Lists before the hole in which waiting orders are looked for."""
+_SHY = 0.25
+"""A waiting order that falls short of the prices by this share of its cost is taken into a move with chance 1 / e."""
 
 
 class Guides(NamedTuple):
@@ -63,6 +67,30 @@ class Appraisal(NamedTuple):
     """Weight with which an order begins a move."""
     ranks: Float
     """[., J] positive sort keys of the recreate step, highest first; a move picks a row."""
+
+
+def guides(a: BookArrays, point: tuple[Float, Float, Float, Float]) -> Guides:
+    """Return guides at several shares of some prices: capacity, link, budget, cap."""
+    several = [guide_at(a, *(factor * part for part in point)) for factor in FACTORS]
+    return Guides(*(np.stack(parts) for parts in zip(*several, strict=True)))
+
+
+def appraisal(a: BookArrays, posted: Posted, several: Guides) -> Appraisal:
+    """Return what a search should know of the orders: what they are worth in an empty market, and at the prices."""
+    rows, empty = np.arange(a.gpus.size), empty_state(a)
+    at_asks, at_prices = (Guide(*(part[i] for part in several)) for i in (0, -1))
+    free = best_blocks(a, empty, at_asks, posted, rows, 0.0)
+    priced = best_blocks(a, empty, at_prices, posted, rows, -np.inf)
+    worth = np.where(free.pool >= 0, free.score, 0.0)
+    pool, start = np.maximum(priced.pool, 0), np.maximum(priced.start, 0)
+    length = np.where(priced.pool >= 0, a.slots[a.shape, pool], 0)
+    sums = at_prices.price_sum
+    cost = np.maximum(a.gpus * (sums[pool, start + length] - sums[pool, start]), 1.0)
+    margin = np.where(priced.pool >= 0, priced.score / cost, -1.0)
+    size = a.gpus * np.maximum(length, 1).astype(np.float64)
+    appeal = np.maximum(np.exp(np.minimum(margin, 0.0) / _SHY), 0.05)
+    ranks = np.stack([1.0 + np.maximum(margin, -0.99), 1.0 + worth, (1.0 + worth) / size, size, np.ones(rows.size)])
+    return Appraisal(np.flatnonzero(worth > 0), appeal, np.sqrt(1.0 + worth) * appeal, ranks)
 
 
 class Nearby(NamedTuple):

@@ -390,4 +390,27 @@ def _place(
     return count
 
 
-__all__ = ["Blocks", "Guide", "Hints", "best_blocks", "find_block", "find_block_in", "fits", "guide_at", "place"]
+def fill(a: BookArrays, s: State, guide: Guide, posted: Posted) -> None:
+    """Place waiting orders in what is left, the most profitable at the guide prices first."""
+    waiting = np.flatnonzero(s.pool < 0)
+    found = best_blocks(a, s, guide, posted, waiting, 0.0)
+    there = found.pool >= 0
+    rows, p, t = waiting[there], found.pool[there], found.start[there]
+    cost = guide.price_sum[p, t + a.slots[a.shape[rows], p]] - guide.price_sum[p, t]
+    place(
+        a, s, guide, posted, rows[np.argsort(-found.score[there] / np.maximum(a.gpus[rows] * cost, 1.0), kind="stable")]
+    )
+
+
+__all__ = [
+    "Blocks",
+    "Guide",
+    "Hints",
+    "best_blocks",
+    "fill",
+    "find_block",
+    "find_block_in",
+    "fits",
+    "guide_at",
+    "place",
+]

@@ -644,6 +644,11 @@ def _better_start(
             return best
         if value + wide < best.value:
             return best
+        if exact and paid and parts > 0 and not all_starts:  # only where the voucher surely reaches its minimum there
+            sure = _gain(
+                share, v, p, parts, part, room, minimum, rate, ceiling, paid, most, ask, cost, posted, other, -wide
+            )
+            all_starts = sure == -np.inf
     whole_most = 0
     if exact:
         whole_most = bearable_net(a, j, p, o, a.limit[j] - haul(a.data[j], a.tariff[a.place[j], p]))

@@ -35,7 +35,7 @@ from numba import get_num_threads
 from dujiang.market.arrays import BookArrays
 from dujiang.market.compiled import loop
 from dujiang.market.keys import Keys
-from dujiang.market.place import Guide, Hints, best_blocks, find_block, floor_table, guide_at, place
+from dujiang.market.place import Guide, Hints, fill, find_block, floor_table, guide_at, place
 from dujiang.market.state import Float, Int, Posted, State, empty_state
 
 BATCHES = 200
@@ -202,16 +202,4 @@ def recover(a: BookArrays, s: State, point: Point, spread_: Spread, posted: Post
         fill(a, s, guide_at(a, *(factor * part for part in point)), posted)
 
 
-def fill(a: BookArrays, s: State, guide: Guide, posted: Posted) -> None:
-    """Place waiting orders in what is left, the most profitable at the guide prices first."""
-    waiting = np.flatnonzero(s.pool < 0)
-    found = best_blocks(a, s, guide, posted, waiting, 0.0)
-    there = found.pool >= 0
-    rows, p, t = waiting[there], found.pool[there], found.start[there]
-    cost = guide.price_sum[p, t + a.slots[a.shape[rows], p]] - guide.price_sum[p, t]
-    place(
-        a, s, guide, posted, rows[np.argsort(-found.score[there] / np.maximum(a.gpus[rows] * cost, 1.0), kind="stable")]
-    )
-
-
-__all__ = ["Point", "Spread", "fill", "recover", "spread"]
+__all__ = ["Point", "Spread", "recover", "spread"]

@@ -43,12 +43,12 @@ def allocate(a: BookArrays, posted: Posted, rule: Rule) -> State:
 
 
 @bare
-def _first_start(a: BookArrays, s: State, j: int, p: int, before: int) -> int:
-    """Return the earliest start in a pool that fits and lies before a slot; -1: none."""
+def _first_start(a: BookArrays, s: State, j: int, p: int, begin: int, before: int) -> int:
+    """Return the earliest start in a pool that fits and lies in [begin, before); -1: none."""
     d = a.slots[a.shape[j], p]
     route = a.route[a.place[j], p]
     gpus, last = a.gpus[j], min(a.deadline[j] - d, before - 1)
-    t = a.release[j]
+    t = begin
     clear = t  # no slot of [t, clear) is too full
     while t <= last:
         u = max(clear, t)
@@ -59,16 +59,14 @@ def _first_start(a: BookArrays, s: State, j: int, p: int, before: int) -> int:
             continue
         clear = u
         if route < 0 or s.link[route, t] >= a.data[j]:
-            return t  # type: ignore[no-any-return]
+            return t
         t += 1
     return -1
 
 
 @bare
-def _dearest_option(
-    a: BookArrays, s: State, posted: Posted, j: int, p: int, t: int, bears: Int, parts: Int
-) -> tuple[int, int]:
-    """Return the usable option with the highest effective limit and that limit; -1 if none bears the ask."""
+def _dearest_option(a: BookArrays, s: State, posted: Posted, j: int, p: int, t: int, bears: Int, parts: Int) -> int:
+    """Return the usable option with the highest effective limit; -1 if none bears the ask."""
     d = a.slots[a.shape[j], p]
     ask = a.gpus[j] * cost_between(posted.ask_sum, p, t, d)
     fixed = a.bonus[j] - a.carbon[p] * a.gpus[j] * d
@@ -79,7 +77,7 @@ def _dearest_option(
         usable = bears[o] >= ask and bears[o] + fixed > ask and bears[o] > most
         if usable and (o == 0 or vouchers_at(a, s, posted, j, p, t, o, bears[o], parts)):
             best, most = o, bears[o]
-    return best, most
+    return best
 
 
 @loop
@@ -89,11 +87,13 @@ def _first_fit(a: BookArrays, s: State, posted: Posted, bears: Int, parts: Int) 
         pool, start, option = -1, a.deadline[j], 0
         for i in range(a.place_first[row], a.place_first[row + 1]):
             p = a.place_pool[i]
-            t = _first_start(a, s, j, p, start)
-            if t >= 0:
-                o, _ = _dearest_option(a, s, posted, j, p, t, bears, parts)
+            t = _first_start(a, s, j, p, a.release[j], start)
+            while t >= 0:
+                o = _dearest_option(a, s, posted, j, p, t, bears, parts)
                 if o >= 0:
                     pool, start, option = p, t, o
+                    break
+                t = _first_start(a, s, j, p, t + 1, start)
         if pool >= 0:
             put(a, s, posted, j, pool, start, option)
 
