@@ -65,7 +65,7 @@ demo: setup  ## a realistic week for the eight hubs: clear, run, settle, report 
 	$(BIN)/dujiang demo --out build/demo $(if $(NO_SERVE),--no-serve)
 
 test: setup $(RAY) $(FOCUS)  ## the whole test suite, in parallel
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: setup  ## formatting, lint rules and strict types
 	$(BIN)/ruff format --check .

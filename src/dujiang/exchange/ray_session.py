@@ -18,7 +18,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +140,26 @@ class RaySession:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder in which processes that are just ending may still write."""
+    """Remove Ray's folder, and end what is still at work in it: a helper that outlives Ray would make it anew."""
     for _ in range(_TRIES):
+        left = _processes_in(folder)
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+        if not left and not folder.exists():
             return
         time.sleep(_PAUSE_S)
+
+
+def _processes_in(folder: Path) -> list[int]:
+    """Return the processes, other than this one, that were told of a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (process / "cmdline").read_bytes() and int(process.name) != os.getpid():
+                found.append(int(process.name))
+    return found
 
 
 def _settle(*, own: bool) -> None:

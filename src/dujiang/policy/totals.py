@@ -64,8 +64,9 @@ def _described(purchases: pl.DataFrame) -> pl.DataFrame:
 
 def size_of(employees: pl.Series) -> pl.Series:
     """Return the band of staff of each row; null: not known."""
-    starts = employees.cast(pl.Int64)
-    return starts.cut([start - 1 for start in _SIZE_STARTS], labels=list(SIZES)).cast(pl.String)
+    staff = employees.cast(pl.Int64)
+    above = sum(((staff >= start).cast(pl.Int64) for start in _SIZE_STARTS), start=0 * staff)
+    return pl.Series(SIZES).gather(above)
 
 
 def _grouped(wide: pl.DataFrame, dimension: str, value: str | None, programme: str | None) -> pl.DataFrame:

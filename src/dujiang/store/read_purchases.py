@@ -10,6 +10,7 @@ from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.policy.known_facts import FactType, known_facts
 from dujiang.policy.parse import stored_fact
+from dujiang.policy.quote import DEFAULTS
 from dujiang.registry.cells import parse_cells
 from dujiang.registry.columns import Column, ColumnType
 from dujiang.registry.raw import RawTable
@@ -131,12 +132,17 @@ def _dated(table: RawTable, asking: pl.DataFrame, day: date | None, problems: Pr
 
 
 def _together(asking: pl.DataFrame, owners: pl.DataFrame) -> pl.DataFrame:
-    """Return each purchase with the facts of its firm; where both state one, the purchase's own."""
+    """Return each purchase with the facts of its firm; where both state one, the purchase's own, else the default."""
     joined = asking.join(owners, on="enterprise_id", how="left", maintain_order="left", suffix="\x00")
     doubled: Iterable[str] = [name for name in owners.columns if name + "\x00" in joined.columns]
     merged = joined.with_columns(
         pl.coalesce(name, name + "\x00").alias(name) for name in doubled if _alike(joined, name)
     ).drop(name + "\x00" for name in doubled)
+    merged = merged.with_columns(
+        pl.coalesce(name, pl.lit(value)) if name in merged.columns else pl.lit(value).alias(name)
+        for name, value in DEFAULTS.items()
+        if name not in merged.columns or merged[name].dtype == pl.Boolean
+    )
     return merged if "age_years" in merged.columns or "founded" not in merged.columns else merged.with_columns(_age())
 
 

@@ -11,8 +11,8 @@ COMMANDS = {
     "match": "dujiang.cli.policy.match:command",
     "diff": "dujiang.cli.policy.diff:command",
     "test": "dujiang.cli.policy.cases:command",
-    "apply": "dujiang.cli.policy_tables:apply_command",
-    "what-if": "dujiang.cli.policy_tables:what_if_command",
+    "apply": "dujiang.cli.policy.tables:apply_command",
+    "what-if": "dujiang.cli.policy.tables:what_if_command",
 }
 """Command to the module and name where it stands; a new one needs a line here and nothing else."""
 

@@ -1,7 +1,7 @@
 """`dujiang policy apply` and `what-if`: what programmes do to a table of firms and purchases."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ import click
 import polars as pl
 
 from dujiang import __version__
-from dujiang.cli.options import FOLDER, JSON, Decorated
+from dujiang.cli.options import Decorated
 from dujiang.cli.output import Output
+from dujiang.cli.policy.source import FILE, JSON, PROGRAMMES, all_programmes, on_option
 from dujiang.core.errors import InputError
 from dujiang.core.money import cny
 from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.policy.apply import ANSWER_SCHEMA, Applied, apply
-from dujiang.policy.catalogue import Entry, read_programme, shipped_programmes
+from dujiang.policy.catalogue import Entry, read_programme
 from dujiang.policy.programme import Programme
 from dujiang.policy.table import FactTable
 from dujiang.policy.totals import DIMENSIONS, change_frame, total_frame
@@ -34,20 +35,15 @@ _SHOWN = 8
 
 
 def table_options(function: Decorated) -> Decorated:
-    """Add `--firms`, `--spends` and `--on`."""
+    """Add `--firms`, `--spends`, `--programmes` and `--on`."""
     for option in (
-        click.option(
-            "--on", "day", type=click.DateTime(["%Y-%m-%d"]), callback=_day, help="Day; default: each purchase's date."
-        ),
-        click.option("--spends", type=FOLDER, required=True, help="Purchases: .csv or .parquet, facts as columns."),
-        click.option("--firms", type=FOLDER, required=True, help="Firms: .csv or .parquet, facts as columns."),
+        on_option("Day for which all count; default: each purchase's date."),
+        PROGRAMMES,
+        click.option("--spends", type=FILE, required=True, help="Purchases: .csv or .parquet, facts as columns."),
+        click.option("--firms", type=FILE, required=True, help="Firms: .csv or .parquet, facts as columns."),
     ):
         function = option(function)
     return function
-
-
-def _day(ctx: click.Context, param: click.Parameter, value: datetime | None) -> date | None:
-    return None if value is None else value.date()
 
 
 def _purchases(firms: Path, spends: Path, day: date | None) -> pl.DataFrame:
@@ -67,12 +63,14 @@ def _computable(entries: Iterable[Entry]) -> list[Programme]:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for answers, totals and summary.")
 @JSON
 @click.pass_obj
-def apply_command(output: Output, firms: Path, spends: Path, day: date | None, out: Path, as_json: bool) -> None:
+def apply_command(
+    output: Output, firms: Path, spends: Path, folders: Sequence[Path], day: date | None, out: Path, as_json: bool
+) -> None:
     """Work out what all programmes pay for a table of purchases, in the order of their time stamps."""
     output.json = as_json
     check_target(out, _FILES)
     purchases = _purchases(firms, spends, day)
-    entries = shipped_programmes()
+    entries = all_programmes(output, folders).on(day)
     with output.progress() as progress:
         told = partial(progress, "policy")
         applied = apply(_computable(entries.values()), FactTable(purchases), progress=told)
@@ -91,7 +89,31 @@ def apply_command(output: Output, firms: Path, spends: Path, day: date | None, o
     if as_json:
         output.document(summary)
         return
+    _show_statuses(output, summary["programmes"], entries)
     _show_totals(output, totals, entries)
+
+
+_STATUSES = {
+    "ok": Text("eligible", "符合"),
+    "exhausted": Text("nothing left", "额度用尽"),
+    "unknown": Text("fact missing", "信息不足"),
+    "ineligible": Text("not eligible", "不符合"),
+    "not_yet": Text("not yet", "未生效"),
+    "expired": Text("expired", "已失效"),
+}
+
+
+def _show_statuses(output: Output, programmes: Sequence[Mapping[str, Any]], entries: Mapping[str, Entry]) -> None:
+    """Show how many purchases each programme fits, those that fit or might fit some first."""
+    by_interest = sorted(
+        programmes, key=lambda p: (-p["chosen"], -p["ok"], -p["unknown"], -p["ineligible"], p["programme_id"])
+    )
+    columns = [(Text("", ""), False), *((title, True) for title in _STATUSES.values()), (Text("chosen", "选用"), True)]
+    rows = [
+        [entries[p["programme_id"]].programme.id, *(f"{p[status]:,}" for status in _STATUSES), f"{p['chosen']:,}"]
+        for p in by_interest
+    ]
+    output.table(Text("purchases by programme", "各项政策的支出笔数"), columns, rows)
 
 
 def _summary(purchases: pl.DataFrame, applied: Applied) -> dict[str, Any]:
@@ -150,16 +172,22 @@ def _whole(ucny: int) -> str:
 
 
 @click.command("what-if")
-@click.argument("changed", type=FOLDER, nargs=-1, required=True)
+@click.argument("changed", type=FILE, nargs=-1, required=True)
 @table_options
 @JSON
 @click.pass_obj
 def what_if_command(
-    output: Output, changed: Sequence[Path], firms: Path, spends: Path, day: date | None, as_json: bool
+    output: Output,
+    changed: Sequence[Path],
+    firms: Path,
+    spends: Path,
+    folders: Sequence[Path],
+    day: date | None,
+    as_json: bool,
 ) -> None:
     """Tell who wins and who loses by CHANGED programme files, and what they cost."""
     output.json = as_json
-    entries = dict(shipped_programmes())
+    entries = all_programmes(output, folders).on(day)
     replaced = _changed(changed)
     purchases = _purchases(firms, spends, day)
     table = FactTable(purchases)
