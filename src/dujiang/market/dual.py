@@ -43,6 +43,10 @@ from dujiang.market.pricing import Pricers, Pricing
 
 SAMPLES = ((20_000, 120), (140_000, 25))
 """Orders of the samples on which a large book is solved first, and most passes over each."""
+FINISH = 20
+"""Most passes over all orders after samples; the prices of a sample are that good."""
+REFINE = 15
+"""Most passes of a search that begins at the prices just found, only counting vouchers another way."""
 _SAMPLED = 0.5
 """A sample is worth its while up to this share of the orders; the second one only up to half of that."""
 MAX_RATE_PPM = 100 * MICRO
@@ -251,7 +255,8 @@ def solve_prices(
     last = None
     if begin is None or not a.cap_left.size:  # a sample knows less of a cap than prices to begin with
         last = _on_samples(a, keys, supply, x, weight, posted, tolerance, pricers)
-        x, weight = (x, weight) if last is None else (last.x, last.weight)
+    if last is not None:
+        x, weight, passes = last.x, last.weight, min(passes, FINISH)
 
     def tell(done: int, value: float) -> None:
         if progress is not None:
@@ -353,9 +358,10 @@ def solve_dual(
     prices, made = solved.prices, solved.passes
     if a.limited.any() or a.cap_left.size:
         posted = a.ask + prices.capacity
-        solved = solve_prices(a, keys, passes, begin=prices, posted=posted, tolerance=tolerance, pricers=pricers)
+        few = min(passes, REFINE)
+        solved = solve_prices(a, keys, few, begin=prices, posted=posted, tolerance=tolerance, pricers=pricers)
         start = replace(prices, budget_paid=solved.prices.budget, cap_paid=solved.prices.cap)
-        prices, more = _rates_as_paid(a, keys, start, passes, tolerance, pricers)
+        prices, more = _rates_as_paid(a, keys, start, few, tolerance, pricers)
         made += solved.passes + more
     bound, at_prices = exact_bounds(a, keys, prices, pricers)
     if at_prices > bound:  # an early end of the search; with the same rates it is no greater

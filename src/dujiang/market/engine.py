@@ -6,15 +6,16 @@ draws random numbers from a stated seed: the same book gives the same bytes, wha
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dujiang.market.arrays import BookArrays
 from dujiang.market.dual import DualResult, Prices, solve_dual
 from dujiang.market.improve import appraisal, guides, improve, nearby, scratch
 from dujiang.market.keys import build_keys
 from dujiang.market.pricing import Pricers, Pricing
-from dujiang.market.recovery import recover, spread
+from dujiang.market.recovery import Point, recover, spread
 from dujiang.market.simple_rules import Rule, allocate
-from dujiang.market.splitmix import seeded
+from dujiang.market.splitmix import Seed, seeded
 from dujiang.market.state import Posted, State, copied, empty_state, posted_prices
 from dujiang.market.turns import in_turn
 
@@ -23,10 +24,18 @@ Progress = Callable[[str, float, float | None], None]
 """Called with the phase, its share done (0 to 1) and the current gap."""
 
 SEED = 20250401
-HEAT = 0.1
-"""Loss that a first move may make, as a share of the mean welfare of an award; it falls a thousandfold to the end."""
+HEATS = (0.1, 0.3, 1.0)
+"""Loss that a first move may make, as a share of the mean welfare of an award; it falls a thousandfold to the end. One
+for each start; large books have time for the first only."""
 CHUNKS = 20
 """Pieces of improvement: after each one the best state is kept, the clock and the gap are looked at."""
+_MOST_PER_ORDER = 1_000
+"""More moves for an order than these find nothing new."""
+_FEWEST = 2_000
+"""Fewer moves than these are not worth the appraisal of all orders that they need."""
+SEVERAL_ORDERS = 1_000
+"""Up to so many orders improvement starts several times, also from other guide prices: the less there is, and the more
+caps there are, the more is chance."""
 RULES_ORDERS = 50_000
 """Up to so many orders the simple rules are tried as well."""
 
@@ -36,7 +45,7 @@ class Effort:
     """How hard to try. Moves and passes, not seconds, so that the same book gives the same bytes."""
 
     passes: int = 60
-    """Most pricing passes over all orders."""
+    """Most pricing passes over all orders, in each search; fewer where samples were solved first."""
     tolerance: float = 5e-5
     """The price search ends once it promises less than this share of the bound."""
     moves_per_order: int = 20
@@ -52,8 +61,12 @@ class Effort:
 
     def moves(self, live: int) -> int:
         """Return the moves of improvement for so many orders that could be served."""
-        planned = min(max(self.moves_min, self.moves_per_order * live), self.moves_max)
-        return planned if live <= 5_000 else min(planned, self.moves_max * 5_000 // live)
+        fewest = min(self.moves_min, _MOST_PER_ORDER * live)
+        planned = min(max(fewest, self.moves_per_order * live), self.moves_max)
+        if live <= 5_000:
+            return planned
+        planned = min(planned, self.moves_max * 5_000 // live)
+        return planned if planned >= _FEWEST else 0
 
 
 @dataclass(slots=True)
@@ -163,33 +176,62 @@ def solve(
 
 
 def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[State, int, bool]:
-    """Ruin and recreate in chunks; return the best state, the moves made and whether the clock ended it."""
+    """Return the best state that was found, the moves made and whether the clock ended it."""
+    a = run.a
+    planned = run.effort.moves(int(a.gpus.size))
+    starts = [(HEATS[0], dual.guide.point())]
+    if a.gpus.size <= SEVERAL_ORDERS:
+        starts = list(zip(HEATS, (dual.guide.point(), dual.prices.point(), dual.prices.point_paid()), strict=True))
+    best, moves, cut, rng = s, 0, False, seeded(SEED)
+    for number, (heat, point) in enumerate(starts):
+        if cut or not planned or gap_of(dual.bound_ucny, _welfare(best)) <= run.effort.gap:
+            break
+        plan = _Plan(point, heat, planned, number / len(starts), 1.0 / len(starts))
+        found, made, cut = _improve_from(run, copied(s), dual.bound_ucny, posted, plan, rng)
+        best, moves = max(best, found, key=_welfare), moves + made
+    return best, moves, cut
+
+
+class _Plan(NamedTuple):
+    """One start of improvement."""
+
+    point: Point
+    """Prices that guide it."""
+    heat: float
+    moves: int
+    before: float
+    """Share of all starts that is done."""
+    share: float
+
+
+def _improve_from(
+    run: _Run, s: State, bound_ucny: int, posted: Posted, plan: _Plan, rng: Seed
+) -> tuple[State, int, bool]:
+    """Ruin and recreate in chunks, in place."""
     a, effort = run.a, run.effort
-    planned = effort.moves(int(a.gpus.size))
-    if gap_of(dual.bound_ucny, _welfare(s)) <= effort.gap or not planned:
-        return s, 0, False
-    several = guides(a, dual.guide.point())
+    several = guides(a, plan.point)
     worth = appraisal(a, posted, several)
     if not worth.live.size:
         return s, 0, False
     near = nearby(a, s, worth.live, worth.pull)
-    memory, rng = scratch(a), seeded(SEED)
+    memory = scratch(a)
     best, best_welfare = copied(s), _welfare(s)
     welfare = best_welfare
     typical = max(1.0, welfare / max(1, int((s.pool >= 0).sum())))
     moves = 0
     for chunk in range(CHUNKS):
-        if gap_of(dual.bound_ucny, best_welfare) <= effort.gap:
+        if gap_of(bound_ucny, best_welfare) <= effort.gap:
             break
         if not run.in_time():
             return best, moves, True
-        hot, cold = (HEAT * typical * 0.001 ** ((chunk + i) / CHUNKS) for i in (0, 1))
-        count = planned * (chunk + 1) // CHUNKS - moves
+        hot, cold = (plan.heat * typical * 0.001 ** ((chunk + i) / CHUNKS) for i in (0, 1))
+        count = plan.moves * (chunk + 1) // CHUNKS - moves
         welfare += improve(a, s, near, several, posted, worth, memory, rng, count, effort.ruin, hot, cold)
         moves += count
         if welfare > best_welfare:
             best, best_welfare = copied(s), welfare
-        run.tell("improvement", (chunk + 1) / CHUNKS, gap_of(dual.bound_ucny, best_welfare))
+        share = plan.before + plan.share * (chunk + 1) / CHUNKS
+        run.tell("improvement", share, gap_of(bound_ucny, best_welfare))
     return best, moves, False
 
 

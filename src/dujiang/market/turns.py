@@ -12,35 +12,35 @@ def in_turn(a: BookArrays, s: State) -> None:
     Orders are like each other if no rule, amount or constraint tells them apart. Of their awards the earliest start
     goes to the first row; where some of them are not served, it is the last rows.
     """
-    like = _alike(a)
-    sizes = np.bincount(like)
-    served = np.bincount(like, weights=s.pool >= 0).astype(np.int64)
-    torn = np.flatnonzero((sizes > 1) & (served > 0))
-    if not torn.size:
-        return
-    rows = np.flatnonzero(np.isin(like, torn))
-    rows = rows[np.argsort(like[rows], kind="stable")]
+    rows, like = _alike(a)
+    by_group = np.argsort(like, kind="stable")
+    rows, like = rows[by_group], like[by_group]
     late = np.where(s.pool[rows] < 0, np.iinfo(np.int64).max, s.start[rows].astype(np.int64))
-    ranked = rows[np.lexsort((rows, s.pool[rows], late, like[rows]))]
+    ranked = rows[np.lexsort((rows, s.pool[rows], late, like))]
     moved = np.flatnonzero(rows != ranked)
     _exchange(a, s, rows[moved], ranked[moved])
 
 
-def _alike(a: BookArrays) -> Int:
-    """Return [J] numbers that like orders share. A contract of one order tells nobody apart."""
+def _alike(a: BookArrays) -> tuple[Int, Int]:
+    """Return the rows of orders that have their like, and a number for each that like orders share.
+
+    A contract of one order tells nobody apart. Limits differ most, so they come first: few rows are left after them.
+    """
     single = np.bincount(a.contract, minlength=1)[a.contract] == 1 if a.contract.size else np.zeros(0, dtype=np.bool_)
     columns = [
-        *(a.gpus, a.release, a.deadline, a.limit, a.data, a.bonus, a.shape, a.place, a.term),
+        *(a.limit, a.gpus, a.release, a.deadline, a.data, a.bonus, a.shape, a.place, a.term),
         *a.room.T,
         *a.cap.T,
         np.where(single, -1, a.contract),
     ]
-    number = np.zeros(a.gpus.size, dtype=np.int64)
+    rows = np.arange(a.gpus.size)
+    number = np.zeros(rows.size, dtype=np.int64)
     for column in columns:
-        values, code = np.unique(column, return_inverse=True)
-        if values.size > 1:
-            number = np.unique(number * values.size + code.reshape(-1), return_inverse=True)[1].reshape(-1)
-    return number
+        values, code = np.unique(column[rows], return_inverse=True)
+        number = np.unique(number * values.size + code.reshape(-1), return_inverse=True)[1].reshape(-1)
+        shared = np.bincount(number, minlength=1)[number] > 1 if rows.size else np.zeros(0, dtype=np.bool_)
+        rows, number = rows[shared], number[shared]
+    return rows, number
 
 
 def _exchange(a: BookArrays, s: State, to: Int, of: Int) -> None:
