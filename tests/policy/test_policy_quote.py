@@ -12,7 +12,7 @@ from dujiang.policy.catalogue import shipped_programmes
 from dujiang.policy.claims import Claim, Claims
 from dujiang.policy.evaluate import Status
 from dujiang.policy.programme import Base
-from dujiang.policy.quote import ORDER, quote, spend_of, unasked, with_relation
+from dujiang.policy.quote import ORDER, quote, spend_of, unasked, unusual, with_relation
 from dujiang.policy.related import Holding, Ownership, Tie
 
 FACTS = {"good": "compute", "contract_ucny": 1000 * YUAN, "enterprise_id": "firm"}
@@ -132,6 +132,16 @@ def test_names_that_nobody_asks_are_told_with_what_was_meant():
         "employes": True, "revenu_ucny": True, "qqqq": False,
     }  # fmt: skip
     assert "revenue_cny" in said["revenu_ucny"].zh
+
+
+def test_words_that_nobody_knows_are_told_with_what_was_meant():
+    programmes = [entry.programme for entry in shipped_programmes().values()]
+    assert unusual({"kind": "enterprise", "city": "nowhere", "employees": 3}, programmes) == []
+    (said,) = unusual({"kind": "manufacturer"}, programmes)
+    assert "manufacturing_enterprise" in said.en
+    assert "manufacturing_enterprise" in said.zh
+    (said,) = unusual({"kind": "qqqq"}, programmes)
+    assert all(word in said.en for word in ("enterprise", "university", "maker"))
 
 
 def test_the_order_of_the_programmes_changes_nothing():

@@ -166,6 +166,32 @@ def unasked(facts: Iterable[str], programmes: Iterable[Programme]) -> dict[str, 
     return {name: _not_asked(_in_file(name), words) for name in facts if name not in known}
 
 
+def unusual(facts: Mapping[str, Fact], programmes: Iterable[Programme]) -> list[Text]:
+    """Return a remark on every stated word that neither the list of facts nor a programme knows: most often a slip."""
+    asked: dict[str, set[str]] = {}
+    for programme in programmes:
+        for c in programme.asked():
+            values = c.value if isinstance(c.value, tuple) else (c.value,)
+            asked.setdefault(c.fact, set()).update(value for value in values if isinstance(value, str))
+    remarks = []
+    for name, value in facts.items():
+        fact = known_facts().get(name)
+        if fact is None or not fact.values or not isinstance(value, str):
+            continue
+        if value not in (*fact.values, *asked.get(name, ())):
+            remarks.append(_unusual_word(name, value, fact.values))
+    return remarks
+
+
+def _unusual_word(name: str, value: str, usual: tuple[str, ...]) -> Text:
+    near = get_close_matches(value, usual, n=1) or [word for word in usual if value.casefold() in word][:1]
+    words = ", ".join(near or usual)
+    return Text(
+        f"no programme knows {name} {shown(value)}; did you mean {words}?",
+        f"没有政策用到 {name} 的取值 {shown(value)}，是否想写 {words}？",
+    )
+
+
 def _not_asked(name: str, words: list[str]) -> Text:
     said, near = Text(f"no programme asks {name}", f"没有政策用到 {name}"), get_close_matches(name, words, n=1)
     if not near:

@@ -27,10 +27,10 @@ from dujiang.core.money import MICRO, cny
 from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.policy.condition import Outcome
-from dujiang.policy.evaluate import Answer, AnyAnswer, GroupAnswer, Status
+from dujiang.policy.evaluate import Answer, AnyAnswer, GroupAnswer, Status, single_answers
 from dujiang.policy.known_facts import words_for
 from dujiang.policy.programme import Programme
-from dujiang.policy.quote import Answered, Quote, quote, unasked, with_relation
+from dujiang.policy.quote import Answered, Quote, quote, unasked, unusual, with_relation
 from dujiang.policy.rules import percent, place_words
 from dujiang.policy.selection import Search
 from dujiang.policy.stack import GivenUp, Obstacle, Stack
@@ -81,7 +81,7 @@ def command(
     stated = facts.get("date")
     on = day or (stated if isinstance(stated, date) else today())
     programmes = [entry.programme for entry in merged.on(on).values()]
-    remarks += unasked(facts, programmes).values()
+    remarks += [*unasked(facts, programmes).values(), *unusual(facts, programmes)]
     found = quote(programmes, facts, on=on, claims=claims, relation=relation)
     if as_json:
         output.document(_document(found, remarks))
@@ -389,5 +389,6 @@ def _why(output: Output, answer: Answered) -> str:
     e = answer.evaluation
     if e.status is not Status.INELIGIBLE or not e.in_the_way:
         return output.say(e.reason)
-    said = "; ".join(output.say(item.text) for item in e.in_the_way)
+    found = {id(a.condition): f" ({_found(output, a)})" for a in single_answers(e.answers)}
+    said = "; ".join(output.say(item.text) + found.get(id(item), "") for item in e.in_the_way)
     return output.say(Text(f"not met: {said}", f"不满足：{said}"))
