@@ -77,18 +77,27 @@ def _best_fit(a: BookArrays, s: State, posted: Posted, order: Int) -> None:
             put(a, s, posted, j, best_p, best_t, best_o)
 
 
-def _served(a: BookArrays, rule: Callable[[BookArrays, State, Posted, Int], None], order: Int) -> int:
+def _allocated(a: BookArrays, rule: Callable[[BookArrays, State, Posted, Int], None], order: Int) -> State:
     s = empty_state(a)
     rule(a, s, posted_prices(a, np.zeros_like(a.ask)), order.astype(np.int64))
     assert s.free.min(initial=0) >= 0
     assert s.budget.min(initial=0) >= 0
     assert s.cap.min(initial=0) >= 0
-    return int(s.worth.sum())
+    return s
+
+
+def _served(a: BookArrays, rule: Callable[[BookArrays, State, Posted, Int], None], order: Int) -> int:
+    return int(_allocated(a, rule, order).worth.sum())
+
+
+def first_fit_state(a: BookArrays) -> State:
+    """Serve as they come, each at the earliest start, there in the first pool."""
+    return _allocated(a, _first_fit, np.arange(a.gpus.size))
 
 
 def first_fit(a: BookArrays) -> int:
-    """Return the welfare, micro-yuan, of serving as they come, each at the earliest start, there in the first pool."""
-    return _served(a, _first_fit, np.arange(a.gpus.size))
+    """Return the welfare of `first_fit_state`, micro-yuan."""
+    return int(first_fit_state(a).worth.sum())
 
 
 def greedy_by_value(a: BookArrays) -> int:

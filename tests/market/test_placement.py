@@ -25,6 +25,7 @@ from dujiang.market.simple_rules import Rule, allocate
 from dujiang.market.sorting import sort_by_key
 from dujiang.market.splitmix import seeded
 from dujiang.market.state import Posted, State, copied, empty_state, posted_prices, put, take
+from dujiang.market.turns import pull_forward
 
 BOOKS = settings(max_examples=30, deadline=None)
 SEEDS = st.integers(0, 10**6)
@@ -241,3 +242,47 @@ def test_the_number_of_threads_changes_nothing() -> None:
         for threads in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+def paid(a: BookArrays, posted: Posted, s: State) -> list[int]:
+    """What each order pays for its block at the published prices, transfer included; 0 without an award."""
+    out = []
+    for j in range(a.gpus.size):
+        p, t = int(s.pool[j]), int(s.start[j])
+        d = int(a.slots[a.shape[j], p])
+        price = int(a.gpus[j]) * int(posted.price_sum[p, t + d] - posted.price_sum[p, t])
+        out.append(price + slow.transfer(a, j, p) if p >= 0 else 0)
+    return out
+
+
+@BOOKS
+@given(SEEDS)
+def test_pulled_forward_nobody_starts_later_pays_more_or_is_worth_less(seed: int) -> None:
+    a, prices, posted = book(seed)
+    s = allocate(a, posted, Rule.VALUE)
+    before = copied(s)
+    pull_forward(a, s, posted)
+    assert_holds(a, prices, s)
+    assert s.worth.tolist() == before.worth.tolist()
+    assert s.option.tolist() == before.option.tolist()
+    assert (s.voucher == before.voucher).all()
+    assert (s.start <= before.start).all()
+    assert all(now <= then for now, then in zip(paid(a, posted, s), paid(a, posted, before), strict=True))
+
+
+def test_an_award_is_pulled_into_the_first_gap_of_any_pool() -> None:
+    a = market(60, 6, 48, load=0.3, seed=2)
+    posted = posted_prices(a, np.zeros_like(a.ask))
+    s = empty_state(a)
+    latest = [j for j in range(60) if a.deadline[j] - a.release[j] > a.slots[a.shape[j]].max()]
+    for j in latest:  # alone in its pool, as late as it may
+        p = int(a.place_pool[a.place_first[a.place[j]]])
+        t = int(a.deadline[j] - a.slots[a.shape[j], p])
+        if (s.free[p, t : a.deadline[j]] >= a.gpus[j]).all():
+            put(a, s, posted, j, p, t, 0)
+    served = np.flatnonzero(s.pool >= 0)
+    before = (s.start - a.release)[served].mean()
+    pull_forward(a, s, posted)
+    assert served.size > 5
+    assert before > 5
+    assert (s.start - a.release)[served].mean() < before / 5

@@ -40,6 +40,8 @@ class Descent(NamedTuple):
     x: Float
     """The best point."""
     value: float
+    begun: float
+    """The value where the search began."""
     weight: float
     """Length of the next step."""
     passes: int
@@ -79,6 +81,7 @@ def descend(
     carried : end of a search over nearly the same function, which found `x`
     """
     best, slope = function(x)
+    begun = best
     own = _own_cuts(x, best, slope)
     bundle, points = own
     if carried is not None:
@@ -111,7 +114,7 @@ def descend(
                 own = bundle, points = _own_cuts(x, best, slope)
         if tell is not None:
             tell(done, best)
-    return Descent(x, best, weight, done, bundle, points)
+    return Descent(x, best, begun, weight, done, bundle, points)
 
 
 def _own_cuts(x: Float, value: float, slope: Float) -> tuple[Bundle, list[Float]]:

@@ -45,6 +45,8 @@ SAMPLES = ((20_000, 120), (140_000, 25))
 """Orders of the samples on which a large book is solved first, and most passes over each."""
 FINISH = 20
 """Most passes over all orders after samples; the prices of a sample are that good."""
+NEAR, _NEAR_ENOUGH = 8, 0.002
+"""Passes from given prices after which a large book goes on to samples, unless those lowered the bound by no more."""
 REFINE = 15
 """Most passes of a search that begins at the prices just found, only counting vouchers another way."""
 _SAMPLED = 0.5
@@ -252,19 +254,30 @@ def solve_prices(
     if begin is not None:
         x, weight = whole.join(begin), WARM_WEIGHT
         x[scale == 0.0] = 0.0
-    last = None
-    if begin is None or not a.cap_left.size:  # a sample knows less of a cap than prices to begin with
-        last = _on_samples(a, keys, supply, x, weight, posted, tolerance, pricers)
-    if last is not None:
-        x, weight, passes = last.x, last.weight, min(passes, FINISH)
 
     def tell(done: int, value: float) -> None:
         if progress is not None:
             progress(done, value / MICRO)
 
+    last, before = None, 0
+    if begin is not None and keys.row.size * _SAMPLED >= SAMPLES[0][0]:
+        passes = min(passes, FINISH)
+        if not a.cap_left.size:  # else not to a sample, which knows less of a cap than prices to begin with
+            near = descend(whole, x, scale, weight, min(passes, NEAR), tolerance, tell=tell)
+            if near.begun - near.value <= _NEAR_ENOUGH * abs(near.value):
+                return _solved(a, whole, near, near.passes)
+            x, weight, before = near.x, FULL_WEIGHT, near.passes
+    if begin is None or before:
+        last = _on_samples(a, keys, supply, x, weight, posted, tolerance, pricers)
+    if last is not None:
+        x, weight, passes = last.x, last.weight, min(passes, FINISH)
     last = descend(whole, x, scale, weight, passes, tolerance, tell=tell, carried=_carried(a, last))
+    return _solved(a, whole, last, before + last.passes)
+
+
+def _solved(a: BookArrays, whole: _Function, last: Descent, passes: int) -> Solved:
     mix = tuple(Weighted(share, *whole.split(point)) for share, point in last.mix())
-    return Solved(_to_prices(a, *whole.split(last.x)), mix, last.passes)
+    return Solved(_to_prices(a, *whole.split(last.x)), mix, passes)
 
 
 def _on_samples(

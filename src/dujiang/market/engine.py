@@ -17,7 +17,7 @@ from dujiang.market.recovery import Point, recover, spread
 from dujiang.market.simple_rules import Rule, allocate
 from dujiang.market.splitmix import Seed, seeded
 from dujiang.market.state import Posted, State, copied, empty_state, posted_prices
-from dujiang.market.turns import in_turn
+from dujiang.market.turns import in_turn, pull_forward
 
 Clock = Callable[[], float]
 Progress = Callable[[str, float, float | None], None]
@@ -31,7 +31,7 @@ CHUNKS = 20
 """Pieces of improvement: after each one the best state is kept, the clock and the gap are looked at."""
 _MOST_PER_ORDER = 1_000
 """More moves for an order than these find nothing new."""
-_FEWEST = 2_000
+_FEWEST = 10_000
 """Fewer moves than these are not worth the appraisal of all orders that they need."""
 SEVERAL_ORDERS = 1_000
 """Up to so many orders improvement starts several times, also from other guide prices: the less there is, and the more
@@ -170,6 +170,7 @@ def solve(
         s = max([s, *(allocate(a, posted, rule) for rule in Rule)], key=_welfare)
     run.done("placement", gap_of(dual.bound_ucny, _welfare(s)))
     s, moves, cut = _improve(run, s, dual, posted)
+    pull_forward(a, s, posted)
     in_turn(a, s)
     run.done("improvement", gap_of(dual.bound_ucny, _welfare(s)))
     return Cleared(s, dual.prices, dual.bound_ucny, dual.bound_at_prices_ucny, dual.passes, moves, cut, run.seconds)

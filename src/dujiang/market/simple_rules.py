@@ -43,7 +43,7 @@ def allocate(a: BookArrays, posted: Posted, rule: Rule) -> State:
 
 
 @bare
-def _first_start(a: BookArrays, s: State, j: int, p: int, begin: int, before: int) -> int:
+def first_start(a: BookArrays, s: State, j: int, p: int, begin: int, before: int) -> int:
     """Return the earliest start in a pool that fits and lies in [begin, before); -1: none."""
     d = a.slots[a.shape[j], p]
     route = a.route[a.place[j], p]
@@ -87,13 +87,13 @@ def _first_fit(a: BookArrays, s: State, posted: Posted, bears: Int, parts: Int) 
         pool, start, option = -1, a.deadline[j], 0
         for i in range(a.place_first[row], a.place_first[row + 1]):
             p = a.place_pool[i]
-            t = _first_start(a, s, j, p, a.release[j], start)
+            t = first_start(a, s, j, p, a.release[j], start)
             while t >= 0:
                 o = _dearest_option(a, s, posted, j, p, t, bears, parts)
                 if o >= 0:
                     pool, start, option = p, t, o
                     break
-                t = _first_start(a, s, j, p, t + 1, start)
+                t = first_start(a, s, j, p, t + 1, start)
         if pool >= 0:
             put(a, s, posted, j, pool, start, option)
 

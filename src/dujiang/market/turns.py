@@ -1,9 +1,54 @@
-"""Whose turn it is among like orders: the earlier time stamp, then the id, which is the order of rows (design 4.7)."""
+"""Last steps that change no welfare: awards start as early as they can, and of like orders the first gets the earliest.
+
+Welfare does not see when an order runs, so a search leaves that to chance; people do see it. Whose turn it is among
+like orders is the earlier time stamp, then the id, which is the order of rows (design 4.7).
+"""
 
 import numpy as np
 
+from dujiang.market.amounts import bearable, haul
 from dujiang.market.arrays import BookArrays, Int
-from dujiang.market.state import State
+from dujiang.market.compiled import bare, loop
+from dujiang.market.simple_rules import first_start
+from dujiang.market.state import Posted, State, cost_between, put, take
+
+
+def pull_forward(a: BookArrays, s: State, posted: Posted) -> None:
+    """Start awards earlier, where that is worth the same and the firm pays no more, in place."""
+    awarded = np.flatnonzero(s.pool >= 0)
+    _pull_forward(a, s, posted, awarded[np.argsort(s.start[awarded], kind="stable")])
+
+
+@loop
+def _pull_forward(a: BookArrays, s: State, posted: Posted, order: Int) -> None:
+    for j in order:
+        p, now, o, worth = s.pool[j], s.start[j], s.option[j], s.worth[j]
+        if now <= a.release[j]:
+            continue
+        price = cost_between(posted.price_sum, p, now, a.slots[a.shape[j], p]) * a.gpus[j]
+        paid = price + haul(a.data[j], a.tariff[a.place[j], p])
+        take(a, s, j)
+        best, start = p, now
+        for i in range(a.place_first[a.place[j]], a.place_first[a.place[j] + 1]):
+            q = a.place_pool[i]
+            if q != p and o > 0:  # what a voucher pays may be another share there
+                continue
+            t = first_start(a, s, j, q, a.release[j], start)
+            while t >= 0:
+                then = cost_between(posted.price_sum, q, t, a.slots[a.shape[j], q]) * a.gpus[j]
+                same = then == price if o > 0 else then + haul(a.data[j], a.tariff[a.place[j], q]) <= paid
+                if same and _worth(a, posted, j, q, t, o) == worth:
+                    best, start = q, t
+                    break
+                t = first_start(a, s, j, q, t + 1, start)
+        put(a, s, posted, j, best, start, o)
+
+
+@bare
+def _worth(a: BookArrays, posted: Posted, j: int, p: int, t: int, o: int) -> int:
+    d = a.slots[a.shape[j], p]
+    ask = a.gpus[j] * cost_between(posted.ask_sum, p, t, d)
+    return bearable(a, j, p, o) - ask - a.carbon[p] * a.gpus[j] * d + a.bonus[j]  # type: ignore[no-any-return]
 
 
 def in_turn(a: BookArrays, s: State) -> None:
