@@ -72,8 +72,13 @@ lint: setup  ## formatting, lint rules and strict types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup  ## speed and memory, each as a ratio against a named peer or bound
-	$(BIN)/python -m benchmarks.clearing
+bench: setup  ## speed and memory of everything, each as a ratio against a named peer or bound
+	$(BIN)/python -m benchmarks.clearing --quick
+	$(BIN)/python -m benchmarks.quotes
+	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.policy
+	$(BIN)/python -m benchmarks.fund
+	$(BIN)/python -m benchmarks.risk
 
 bench-clearing: setup $(CPSAT)  ## the clearing alone: its goals, simple rules, HiGHS and CP-SAT, the pricing pass
 	$(BIN)/python -m benchmarks.clearing

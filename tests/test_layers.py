@@ -11,10 +11,10 @@ import dujiang
 
 ROOT = Path(dujiang.__file__).parent
 LAYERS = (
-    *("core", "catalog", "registry", "policy", "market", "dispatch", "metering", "settlement", "reports"),
+    *("core", "catalog", "registry", "policy", "finance", "market", "dispatch", "metering", "settlement", "reports"),
     *("store", "exchange", "sim", "cli"),
 )
-PURE = frozenset({"registry", "policy", "market", "metering", "settlement", "reports"})
+PURE = frozenset({"registry", "policy", "finance", "market", "metering", "settlement", "reports"})
 OUTSIDE = frozenset(
     {
         *("os", "pathlib", "shutil", "tempfile", "glob", "fileinput", "mmap", "fcntl", "sqlite3", "dbm", "shelve"),

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import pytest
 
+from dujiang.finance.catalogue import shipped_products
 from dujiang.policy.catalogue import shipped_programmes
 from dujiang.policy.facts import is_seller_side
 from dujiang.policy.known_facts import known_facts, words_for
@@ -14,7 +15,9 @@ from dujiang.registry.columns import book_columns
 
 PROGRAMMES = [entry.programme for entry in shipped_programmes().values()]
 BY_STORED = {fact.stored: fact for fact in known_facts().values()}
-CONDITIONS = [c for p in PROGRAMMES for c in p.asked()] + [c for step in ladder() for c in leaves(step.conditions)]
+OF_PRODUCTS = [c for product in shipped_products().values() for c in leaves(product.conditions)]
+OF_STEPS = [c for step in ladder() for c in leaves(step.conditions)]
+CONDITIONS = [*(c for p in PROGRAMMES for c in p.asked()), *OF_STEPS, *OF_PRODUCTS]
 PYTHON = {"bool": bool, "date": date, "word": str, "text": str, "money": int, "int": int}
 
 

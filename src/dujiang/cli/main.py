@@ -18,7 +18,10 @@ from dujiang.core.text import Lang, Text
 class _Group(click.Group):
     """Loads a command's module when it is called, so that `--help` answers at once."""
 
-    _COMMANDS = ("demo", "check", "clear", "quote", "admit", "roll", "verify", "run", "import", "policy")
+    _COMMANDS = (
+        *("demo", "check", "clear", "quote", "admit", "roll", "verify", "run", "import"),
+        *("policy", "fund", "risk", "centre", "evidence", "screen"),
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of a round."""

@@ -4,23 +4,35 @@ from pathlib import Path
 
 import click
 
-from dujiang.cli.options import BOOK, FOLDER, JSON
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
+from dujiang.core.errors import InputError
 from dujiang.core.text import Text
+from dujiang.store.read_book import cannot_open, read_bytes
+from dujiang.verify.plan import PLAN_RULES, verify_plan
 from dujiang.verify.verdict import RULES
 from dujiang.verify.verification import verify
 
 
 @click.command("verify")
-@BOOK
-@click.argument("results", type=FOLDER)
+@click.argument("book", type=FOLDER, required=False)
+@click.argument("results", type=FOLDER, required=False)
+@click.option("--plan", type=FOLDER, help="A plan of `dujiang fund` (plan.json), in the place of BOOK and RESULTS.")
 @JSON
 @click.pass_context
-def command(ctx: click.Context, book: Path, results: Path, as_json: bool) -> None:
+def command(ctx: click.Context, book: Path | None, results: Path | None, plan: Path | None, as_json: bool) -> None:
     """Re-check a result against its book, rule by rule, with a second, independent implementation."""
     output: Output = ctx.obj
     output.json = as_json
-    verdict = verify(book, results)
+    rules = RULES
+    if plan is not None:
+        if book is not None:
+            raise click.UsageError("Either BOOK and RESULTS, or --plan.")
+        verdict, rules = verify_plan(_read(plan)), PLAN_RULES
+    elif book is None or results is None:
+        raise click.UsageError(f"Missing argument '{'BOOK' if book is None else 'RESULTS'}'.")
+    else:
+        verdict = verify(book, results)
     if as_json:
         findings = [
             {
@@ -36,7 +48,7 @@ def command(ctx: click.Context, book: Path, results: Path, as_json: bool) -> Non
     else:
         columns = [(Text("rule", "规则"), False), (Text("what", "内容"), False), (Text("checked", "检查项数"), True)]
         rows = [
-            [rule, RULES[rule][1 if output.lang == "zh" else 0], f"{count:,}"] for rule, count in verdict.checks.items()
+            [rule, rules[rule][1 if output.lang == "zh" else 0], f"{count:,}"] for rule, count in verdict.checks.items()
         ]
         output.table(Text("verified", "核验"), columns, rows)
         for finding in verdict.findings:
@@ -48,3 +60,10 @@ def command(ctx: click.Context, book: Path, results: Path, as_json: bool) -> Non
             else Text(f"{count} findings", f"发现 {count} 处不符")
         )
     ctx.exit(0 if verdict.clean else 1)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except OSError as error:
+        raise InputError([cannot_open(path.name, error)]) from error
