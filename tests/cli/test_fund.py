@@ -77,7 +77,7 @@ def test_what_cannot_be_funded_says_which_month_fails_and_by_how_much(project: P
     assert (lack["month"], lack["missing_cny"], lack["missing_in_month_cny"]) == ("2026-05", 100_000, 100_000)
     said = dujiang("fund", project, "--without", "loan", "--without", "voucher")
     assert "2026-05" in said.out
-    assert "100000.00" in said.out
+    assert "100,000.00" in said.out
 
 
 def test_a_plan_without_support_is_dearer(project: Path) -> None:

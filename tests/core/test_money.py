@@ -10,6 +10,7 @@ from dujiang.core.money import (
     MAX_UCNY,
     MICRO,
     cny,
+    cny_grouped,
     div_half_even,
     floor_to_fen,
     micro_from_float,
@@ -20,6 +21,13 @@ from dujiang.core.money import (
 )
 
 AMOUNTS = st.integers(-(10**18) + 1, 10**18 - 1)
+
+
+@given(AMOUNTS)
+def test_thousands_apart_it_is_the_same_amount(ucny: int) -> None:
+    text = cny_grouped(ucny)
+    assert text.replace(",", "") == cny(ucny)
+    assert all(len(part) == 3 for part in text.partition(".")[0].split(",")[1:])
 
 
 @given(AMOUNTS)

@@ -11,7 +11,7 @@ from dujiang.cli.output import Output
 from dujiang.cli.policy.source import PROGRAMMES, all_programmes
 from dujiang.cli.products import list_products
 from dujiang.core.errors import InputError, OperationError
-from dujiang.core.money import MICRO, cny
+from dujiang.core.money import MICRO, cny_grouped
 from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.finance.candidates import SUPPORT, Offers, candidates, unknown_ids
@@ -244,7 +244,7 @@ def _show_shortfall(output: Output, lack: dict[str, Any] | None) -> None:
 
 
 def _cny(yuan: float) -> str:
-    return cny(round(yuan * MICRO))
+    return cny_grouped(round(yuan * MICRO))
 
 
 def _percent(share: float | None) -> str:

@@ -34,6 +34,12 @@ def cny(ucny: int) -> str:
     return f"{sign}{whole}.{places}"
 
 
+def cny_grouped(ucny: int) -> str:
+    """Write micro-yuan as `cny` does, thousands apart: for people."""
+    whole, _, places = cny(abs(ucny)).partition(".")
+    return f"{'-' if ucny < 0 else ''}{int(whole):,}.{places}"
+
+
 def div_half_even(numerator: int, denominator: int) -> int:
     """Divide integers, rounded half to even."""
     assert denominator > 0

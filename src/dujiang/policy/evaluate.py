@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from dujiang.core.money import cny
+from dujiang.core.money import cny_grouped
 from dujiang.core.text import Text
 from dujiang.policy.condition import Outcome, asked_conditions, combined, judge
 from dujiang.policy.payment import (
@@ -394,7 +394,7 @@ def missing(facts: Iterable[str]) -> Text:
 
 def below_minimum(programme: Programme) -> Text:
     """Say that the claim is too small."""
-    least = "0" if programme.minimum is None else cny(programme.minimum.amount_ucny)
+    least = "0" if programme.minimum is None else cny_grouped(programme.minimum.amount_ucny)
     return Text(f"below the minimum claim of {least} CNY", f"低于最低申领额 {least} 元")
 
 

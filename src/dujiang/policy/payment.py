@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from dujiang.core.money import MICRO, cny
+from dujiang.core.money import MICRO, cny_grouped
 from dujiang.core.text import Text
 from dujiang.policy.condition import as_date
 from dujiang.policy.programme import Basis, Cap, Clause, Per, Period, Programme, ProRata, SpecialRate, Tiers
@@ -220,7 +220,9 @@ def _by_rate(
     if special is None and programme.amount is not None:
         fixed = programme.amount.amount_ucny
         amount = fixed if counted is None else min(fixed, counted)
-        lines.add(Rule.RATE, Text(f"fixed amount of {cny(fixed)} CNY", f"定额 {cny(fixed)} 元"), amount, basis)
+        lines.add(
+            Rule.RATE, Text(f"fixed amount of {cny_grouped(fixed)} CNY", f"定额 {cny_grouped(fixed)} 元"), amount, basis
+        )
         return None, amount
     assert counted is not None, "a rate needs a base"
     rate = programme.rate
@@ -248,7 +250,11 @@ def _plain_share(programme: Programme, counted: int) -> int | None:
 
 def _slices(tiers: Tiers, counted: int) -> Text:
     """Say how the slices of a base are paid."""
-    parts = [(f"{b.share_ppm / 10_000:g} %", cny(b.above_ucny)) for b in tiers.bands if b.above_ucny < max(1, counted)]
+    parts = [
+        (f"{b.share_ppm / 10_000:g} %", cny_grouped(b.above_ucny))
+        for b in tiers.bands
+        if b.above_ucny < max(1, counted)
+    ]
     return Text(
         ", ".join(f"{share} of what is above {above}" for share, above in parts),
         "，".join(f"超过 {above} 元的部分按 {share}" for share, above in parts),
@@ -273,18 +279,22 @@ def _limits(
         used = claimed.under(cap)
         limits.append((Binding.CAP, cap.amount_ucny - used, _cap_text(cap, used), cap.basis))
     if cap_left_ucny is not None:
-        text = Text(f"{cny(cap_left_ucny)} CNY left of the cap", f"上限余额 {cny(cap_left_ucny)} 元")
+        text = Text(f"{cny_grouped(cap_left_ucny)} CNY left of the cap", f"上限余额 {cny_grouped(cap_left_ucny)} 元")
         limits.append((Binding.CAP, cap_left_ucny, text, None))
     budget = programme.budget
     if budget is not None or budget_left_ucny is not None:
         left = budget_left_ucny if budget_left_ucny is not None else 0 if budget is None else budget.amount_ucny
-        text = Text(f"{cny(left)} CNY left of the budget", f"预算余额 {cny(left)} 元")
+        text = Text(f"{cny_grouped(left)} CNY left of the budget", f"预算余额 {cny_grouped(left)} 元")
         limits.append((Binding.BUDGET, left, text, None if budget is None else budget.basis))
     return limits
 
 
 def _cap_text(cap: Cap, used: int) -> Text:
     holder, period = _HOLDERS[cap.per], Text("", "") if cap.per is Per.CONTRACT else _PERIODS[cap.period]
-    en = f"cap of {cny(cap.amount_ucny)} CNY per {holder.en} {period.en}".rstrip()
-    zh = f"每{holder.zh}{period.zh}上限 {cny(cap.amount_ucny)} 元"
-    return Text(f"{en}, {cny(used)} claimed before", f"{zh}，此前已申领 {cny(used)} 元") if used else Text(en, zh)
+    en = f"cap of {cny_grouped(cap.amount_ucny)} CNY per {holder.en} {period.en}".rstrip()
+    zh = f"每{holder.zh}{period.zh}上限 {cny_grouped(cap.amount_ucny)} 元"
+    return (
+        Text(f"{en}, {cny_grouped(used)} claimed before", f"{zh}，此前已申领 {cny_grouped(used)} 元")
+        if used
+        else Text(en, zh)
+    )

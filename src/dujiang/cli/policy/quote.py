@@ -23,7 +23,7 @@ from dujiang.cli.policy.words import (
     written_value,
 )
 from dujiang.core.errors import InputError
-from dujiang.core.money import MICRO, cny
+from dujiang.core.money import MICRO, cny, cny_grouped
 from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.policy.condition import Outcome
@@ -245,12 +245,12 @@ def _show_paying(output: Output, answer: Answered) -> None:
     output.line(f"\n{_heading(output, p)}")
     output.line(
         Text(
-            f"  {_money(e.amount_ucny)} CNY, set by {BINDING_WORDS[e.binding].en}",
-            f"  {_money(e.amount_ucny)} 元，由{BINDING_WORDS[e.binding].zh}决定",
+            f"  {cny_grouped(e.amount_ucny)} CNY, set by {BINDING_WORDS[e.binding].en}",
+            f"  {cny_grouped(e.amount_ucny)} 元，由{BINDING_WORDS[e.binding].zh}决定",
         )
     )
     for step in e.steps:
-        output.line(f"    {_money(step.ucny):>20}  {output.say(step.text)}")
+        output.line(f"    {cny_grouped(step.ucny):>20}  {output.say(step.text)}")
     for line in _conditions(output, e.answers, 2):
         output.line(line)
     for special in e.special:
@@ -288,11 +288,6 @@ def _found(output: Output, answer: Answer) -> str:
     return f"{written(fact)}: {output.say(value)}"
 
 
-def _money(ucny: int) -> str:
-    whole, _, places = cny(ucny).partition(".")
-    return f"{int(whole):,}.{places}"
-
-
 def _show_stack(output: Output, found: Quote) -> None:
     stack, names = found.stack, {a.programme.id: a.programme for a in found.answers}
     if not stack.chosen and not stack.given_up:
@@ -308,23 +303,23 @@ def _show_stack(output: Output, found: Quote) -> None:
         [
             c.programme_id,
             output.say(names[c.programme_id].name),
-            _money(c.amount_ucny),
-            _money(c.alone_ucny),
+            cny_grouped(c.amount_ucny),
+            cny_grouped(c.alone_ucny),
             output.say(BINDING_WORDS[c.binding]),
         ]
         for c in stack.chosen
     ]
     output.line("")
     output.table(Text("The best lawful stack", "最优合规组合"), columns, rows)
-    spend = "" if stack.spend_ucny is None else _money(stack.spend_ucny)
+    spend = "" if stack.spend_ucny is None else cny_grouped(stack.spend_ucny)
     output.line(
         Text(
-            f"total {_money(stack.total_ucny)} CNY" + (f" of {spend} CNY spent" if spend else ""),
-            f"合计 {_money(stack.total_ucny)} 元" + (f"（支出 {spend} 元）" if spend else ""),
+            f"total {cny_grouped(stack.total_ucny)} CNY" + (f" of {spend} CNY spent" if spend else ""),
+            f"合计 {cny_grouped(stack.total_ucny)} 元" + (f"（支出 {spend} 元）" if spend else ""),
         )
     )
     if stack.search is Search.CUT_SHORT:
-        most = _money(stack.at_most_ucny)
+        most = cny_grouped(stack.at_most_ucny)
         output.line(
             Text(
                 f"The search was cut short: a better stack may exist, none above {most} CNY.",
@@ -337,7 +332,7 @@ def _show_stack(output: Output, found: Quote) -> None:
 
 def _show_given_up(output: Output, given_up: GivenUp, names: Mapping[str, Programme]) -> None:
     name = f"{output.say(names[given_up.programme_id].name)} [{given_up.programme_id}]"
-    alone = _money(given_up.alone_ucny)
+    alone = cny_grouped(given_up.alone_ucny)
     output.line(Text(f"given up: {name}, {alone} CNY", f"放弃：{name}，{alone} 元"))
     for obstacle in given_up.obstacles:
         output.line(f"    {output.say(obstacle.text)}")
@@ -355,7 +350,7 @@ def _show_open(output: Output, answers: Sequence[Answered]) -> None:
         p, e = answer.programme, answer.evaluation
         most = ""
         if e.would_pay_ucny:
-            most = output.say(Text(f": {_money(e.would_pay_ucny)} CNY", f"：{_money(e.would_pay_ucny)} 元"))
+            most = output.say(Text(f": {cny_grouped(e.would_pay_ucny)} CNY", f"：{cny_grouped(e.would_pay_ucny)} 元"))
         output.line(f"  {_heading(output, p)}{most}")
         for name in e.needs_facts:
             output.line(f"    ? {written(name)}: {output.say(words_for(name))}")

@@ -14,7 +14,7 @@ from dujiang.cli.options import Decorated
 from dujiang.cli.output import Output
 from dujiang.cli.policy.source import FILE, JSON, PROGRAMMES, all_programmes, on_option
 from dujiang.core.errors import InputError
-from dujiang.core.money import cny
+from dujiang.core.money import cny, cny_grouped
 from dujiang.core.problem import Problem, ProblemList, shown
 from dujiang.core.text import Text
 from dujiang.policy.apply import ANSWER_SCHEMA, Applied, apply
@@ -153,7 +153,12 @@ def _show_totals(output: Output, totals: pl.DataFrame, entries: Mapping[str, Ent
         if rows.height == 0:
             continue
         shown_rows = [
-            [_called(output, row, entries), f"{row['firms']:,}", f"{row['purchases']:,}", _whole(row["amount_ucny"])]
+            [
+                _called(output, row, entries),
+                f"{row['firms']:,}",
+                f"{row['purchases']:,}",
+                cny_grouped(row["amount_ucny"]),
+            ]
             for row in rows.head(_SHOWN).iter_rows(named=True)
         ]
         output.table(title, columns, shown_rows)
@@ -165,10 +170,6 @@ def _called(output: Output, row: Mapping[str, Any], entries: Mapping[str, Entry]
     if row["dimension"] == "programme":
         return f"{output.say(entries[row['programme_id']].programme.name)} [{row['programme_id']}]"
     return output.say(Text("not known", "未知")) if row["value"] is None else str(row["value"])
-
-
-def _whole(ucny: int) -> str:
-    return f"{ucny / 1e6:,.2f}"
 
 
 @click.command("what-if")
