@@ -75,8 +75,6 @@ def _milliseconds(pricer: Pricer, point: tuple[np.ndarray, ...]) -> float:
 def _with_workers(
     a: BookArrays, keys: Keys, few: Keys, point: tuple[np.ndarray, ...], expected: Demand, count: int
 ) -> dict[str, Any]:
-    import ray
-
     with RayPricers(count, least=1) as pricers:
         begin = time.perf_counter()
         tiny = market(100, POOLS)
@@ -87,6 +85,8 @@ def _with_workers(
         if not same(pricer.demand(*point), expected):
             sys.exit("the workers came to other sums")
         first = time.perf_counter()
+        import ray  # only now: dujiang sets it up before it is imported
+
         assert pricers._crew is not None
         memory = ray.get([worker.__ray_call__.remote(lambda _: resident()) for worker in pricers._crew._workers])
         return {

@@ -1,4 +1,4 @@
-"""The catalogue's tables as typed records: hubs, accelerators, grid factors, prices, distances, published statistics.
+"""The catalogue's tables as typed records: hubs, accelerators, grid factors, prices, distances, statistics, unit costs.
 
 Each row says where its figures come from, of what date they are, and whether anybody published them. What the columns
 mean, in which unit and under which licence, stands in `data/tables.yaml`.
@@ -195,8 +195,26 @@ class TraceStatistic(Row):
     failed_share: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapitalFigure(Row):
+    """A unit cost or rate from which the capital need of an AI project is estimated, as a range."""
+
+    TABLE: ClassVar[str] = "capital_need"
+    FIGURES: ClassVar[tuple[str, ...]] = ("low", "expected", "high")
+
+    low: float
+    expected: float | None = None
+    """None: the source names two ends only."""
+    high: float
+    unit: str
+    en: str
+    zh: str
+    note: str | None = None
+
+
 TABLES: tuple[type[Row], ...] = (
     Accelerator,
+    CapitalFigure,
     Cluster,
     GridFactor,
     Hub,
@@ -221,6 +239,11 @@ def clusters(extra: Sequence[Traversable] = ()) -> Mapping[str, Cluster]:
 def accelerators(extra: Sequence[Traversable] = ()) -> Mapping[str, Accelerator]:
     """Return the accelerators by id."""
     return read_table(Accelerator, extra)
+
+
+def capital_need(extra: Sequence[Traversable] = ()) -> Mapping[str, CapitalFigure]:
+    """Return the unit costs and rates of the estimate of capital need by id."""
+    return read_table(CapitalFigure, extra)
 
 
 def rental_prices(extra: Sequence[Traversable] = ()) -> Mapping[str, RentalPrice]:

@@ -20,7 +20,7 @@ class _Group(click.Group):
 
     _COMMANDS = (
         *("demo", "check", "clear", "quote", "admit", "roll", "verify", "run", "import"),
-        *("policy", "fund", "risk", "centre", "evidence", "screen"),
+        *("policy", "plan", "fund", "risk", "centre", "evidence", "screen"),
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -49,19 +49,48 @@ def quote_order(folder: Path, results: Path, order: Path, coupling: Coupling) ->
     ------
     InputError : the book, the result or the order have problems
     """
-    book = _book_with(folder, order)
+    problems = ProblemList()
+    opened = open_desk(folder, results, read_order(order, problems), coupling, problems)
+    return _document(opened.book, opened.earlier, opened.desk.quote(opened.enquiry), opened.arrays)
+
+
+class OpenedDesk(NamedTuple):
+    """A desk on the posted prices of a result, and what the order that it was opened for asks."""
+
+    book: Book
+    """With the order in the place of all its own."""
+    earlier: Earlier
+    desk: QuoteDesk
+    enquiry: Enquiry
+    arrays: BookArrays
+
+
+def open_desk(
+    folder: Path, results: Path, order: Marked | None, coupling: Coupling, problems: ProblemList
+) -> OpenedDesk:
+    """Open a desk from files.
+
+    Parameters
+    ----------
+    folder, results, coupling : as of `quote_order`
+    order : the columns of `orders`; None: it could not be read, which is a problem already
+    problems : what is wrong so far; the book's and the order's problems are added
+
+    Raises
+    ------
+    InputError : there is any problem; lists all of them
+    """
+    book = _book_with(folder, order, problems)
     digest = book_digest(folder)
     earlier = read_earlier(results)
     a = book_arrays(book, voucher_terms(book, (), {}, domestic={}), coupling)
     desk = QuoteDesk(book, coupling, _tables(book, a, earlier, digest))
-    return _document(book, earlier, desk.quote(_enquiry(book)), a)
+    return OpenedDesk(book, earlier, desk, _enquiry(book), a)
 
 
-def _book_with(folder: Path, order: Path) -> Book:
+def _book_with(folder: Path, doc: Marked | None, problems: ProblemList) -> Book:
     """Read a book with one order in the place of all its own."""
-    problems = ProblemList()
     raw = read_raw(folder, problems)
-    doc = read_order(order, problems)
     if doc is None:
         raise InputError(problems)
     tables = {**raw.tables, **_order_tables(doc, raw, problems)}
