@@ -14,7 +14,7 @@ from dujiang.market.outcome import Coupling
 from dujiang.store.results import TABLES, book_digest, read_outcome
 from dujiang.verify.verification import verify
 
-QUICK = Effort(passes=60, moves_min=200, ruin=8)
+QUICK = Effort(passes=60, moves=200, ruin=8)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from dujiang.market.arrays import BookArrays
 from dujiang.market.dual import Prices
 from dujiang.market.engine import Effort
 
-QUICK = Effort(passes=60, moves_per_order=15, moves_min=400, moves_max=100_000, ruin=12)
+QUICK = Effort(passes=60, moves=800, ruin=12)
 """Enough for a handful of orders."""
 
 _PROGRAMME = """\

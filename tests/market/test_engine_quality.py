@@ -13,7 +13,7 @@ from dujiang.market.simple_rules import Rule, allocate
 from dujiang.market.state import posted_prices
 from dujiang.market.turns import in_turn
 
-EFFORT = Effort(moves_min=2000, moves_max=2000)
+EFFORT = Effort(moves=4000)
 BOOKS = 16
 
 

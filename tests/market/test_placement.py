@@ -199,7 +199,7 @@ def test_sorting_is_stable(values: list[float]) -> None:
 def test_demand_is_spread_so_that_it_meets_supply() -> None:
     """What all orders take in the last round is within a few per cent of the capacity where it has a price."""
     a = market(20_000, 6, 96, load=1.5, seed=3)
-    cleared = solve(a, Effort(moves_min=0, moves_max=0), lambda: 0.0)
+    cleared = solve(a, Effort(moves=0), lambda: 0.0)
     point = cleared.prices.point_paid()
     hints = spread(a, build_keys(a), point, posted_prices(a, cleared.prices.capacity)).hints
     taken = np.zeros((6, 97))
@@ -220,7 +220,7 @@ import hashlib
 from benchmarks.markets import market
 from dujiang.market.engine import Effort, solve
 a = market(3000, 8, 72, programmes=3, links=True, skew=0.5, uneven=0.3, seed=5)
-r = solve(a, Effort(passes=15, moves_min=3000, moves_max=3000), lambda: 0.0)
+r = solve(a, Effort(passes=15, moves=3000), lambda: 0.0)
 digest = hashlib.sha256()
 for array in (*r.state, r.prices.capacity, r.prices.link, r.prices.budget, r.prices.cap_paid):
     digest.update(array.tobytes())

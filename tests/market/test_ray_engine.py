@@ -102,7 +102,7 @@ def test_awards_prices_and_bounds_are_those_of_the_local_engine(
 ) -> None:
     monkeypatch.setattr(dual_module, "SAMPLES", ((60, 20), (75, 10)))
     a = random_arrays(7, orders=300, pools=6, slots=24, programmes=3)
-    effort = Effort(passes=20, moves_min=200, moves_max=200)
+    effort = Effort(passes=20, moves=400)
     local = solve(a, effort, lambda: 0.0)
     asked = []
     ask = ray_pricing._Crew.ask

@@ -97,7 +97,7 @@ def test_the_engine_clears_alike_with_shards(monkeypatch: pytest.MonkeyPatch) ->
     """With vouchers and caps, and a sample: every kind of keys that the price search asks for."""
     monkeypatch.setattr(dual_module, "SAMPLES", ((40, 20), (50, 10)))
     a = random_arrays(11, orders=200, pools=5, slots=24, programmes=3)
-    effort = Effort(passes=25, moves_min=200, moves_max=200)
+    effort = Effort(passes=25, moves=400)
     asked: list[int] = []
     local = solve(a, effort, lambda: 0.0)
     spread = solve(a, effort, lambda: 0.0, pricers=sharded(3, asked))

@@ -31,13 +31,13 @@ CHUNKS = 20
 """Pieces of improvement: after each one the best state is kept, the clock and the gap are looked at."""
 _MOST_PER_ORDER = 1_000
 """More moves for an order than these find nothing new."""
-_FEWEST = 10_000
-"""Fewer moves than these are not worth the appraisal of all orders that they need."""
+_ALL_MOVES = 2_500
+"""Up to so many orders all moves are made; beyond, so many that the work stays about the same."""
 SEVERAL_ORDERS = 1_000
 """Up to so many orders improvement starts several times, also from other guide prices: the less there is, and the more
 caps there are, the more is chance."""
-RULES_ORDERS = 50_000
-"""Up to so many orders the simple rules are tried as well."""
+SEARCHED_ORDERS = 50_000
+"""Up to so many orders simple rules are tried and awards are improved; beyond, that brings next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,8 @@ class Effort:
     """Most pricing passes over all orders, in each search; fewer where samples were solved first."""
     tolerance: float = 5e-5
     """The price search ends once it promises less than this share of the bound."""
-    moves_per_order: int = 20
-    moves_min: int = 60_000
-    moves_max: int = 100_000
-    """Moves of improvement; on more than 5,000 orders fewer, since each takes longer: the work stays about the same."""
+    moves: int = 200_000
+    """Most moves of improvement; half where there are several starts."""
     ruin: int = 20
     """Most awards removed by a move that opens a hole."""
     seconds: float | None = None
@@ -59,14 +57,11 @@ class Effort:
     gap: float = 0.0
     """Stop improving once the certified gap is at most this."""
 
-    def moves(self, live: int) -> int:
-        """Return the moves of improvement for so many orders that could be served."""
-        fewest = min(self.moves_min, _MOST_PER_ORDER * live)
-        planned = min(max(fewest, self.moves_per_order * live), self.moves_max)
-        if live <= 5_000:
-            return planned
-        planned = min(planned, self.moves_max * 5_000 // live)
-        return planned if planned >= _FEWEST else 0
+    def moves_for(self, orders: int) -> int:
+        """Return the moves for so many orders: few find all there is, and with many each move takes longer."""
+        if orders <= _ALL_MOVES:
+            return min(self.moves, _MOST_PER_ORDER * orders)
+        return self.moves * _ALL_MOVES // orders if orders <= SEARCHED_ORDERS else 0
 
 
 @dataclass(slots=True)
@@ -166,7 +161,7 @@ def solve(
     s = empty_state(a)
     point = dual.guide.point()
     recover(a, s, point, spread(a, keys, point, posted), posted)
-    if a.gpus.size <= RULES_ORDERS:
+    if a.gpus.size <= SEARCHED_ORDERS:
         s = max([s, *(allocate(a, posted, rule) for rule in Rule)], key=_welfare)
     run.done("placement", gap_of(dual.bound_ucny, _welfare(s)))
     s, moves, cut = _improve(run, s, dual, posted)
@@ -179,9 +174,10 @@ def solve(
 def _improve(run: _Run, s: State, dual: DualResult, posted: Posted) -> tuple[State, int, bool]:
     """Return the best state that was found, the moves made and whether the clock ended it."""
     a = run.a
-    planned = run.effort.moves(int(a.gpus.size))
+    planned = run.effort.moves_for(int(a.gpus.size))
     starts = [(HEATS[0], dual.guide.point())]
     if a.gpus.size <= SEVERAL_ORDERS:
+        planned //= 2
         starts = list(zip(HEATS, (dual.guide.point(), dual.prices.point(), dual.prices.point_paid()), strict=True))
     best, moves, cut, rng = s, 0, False, seeded(SEED)
     for number, (heat, point) in enumerate(starts):
