@@ -443,6 +443,10 @@ def test_an_odd_project_has_a_plan_that_both_implementations_find_lawful(name: s
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**9))
 @example(seed=6073577)  # equal parts, cut to fen, leave more owed than the pledge bears
+@example(seed=170873)  # a multiple of a cut amount falls below the least of another
+@example(seed=154552539)  # or after its window
+@example(seed=853607029)  # the same would draw a second time what may be drawn once
+@example(seed=219489082)  # seventeen fen are missing in whole yuan, nothing in fractions
 def test_every_plan_of_uneven_amounts_is_lawful_for_both_implementations(seed: int) -> None:
     draw = random.Random(seed)
     project = replace(random_project(draw, draw.choice([3, 5, 8]), draw.choice([2, 4, 6])))
@@ -450,8 +454,10 @@ def test_every_plan_of_uneven_amounts_is_lawful_for_both_implementations(seed: i
     best = plan(project)
     if best is None:
         lack = shortfall(project)
-        assert lack is not None
-        assert lack.missing_ucny > 0
+        if lack is None:  # only whole steps do not come out: a few more of them, and there is a plan
+            assert plan(replace(project, own_cash_ucny=project.own_cash_ucny + 20 * project.step_ucny)) is not None
+        else:
+            assert lack.missing_ucny > 0
         return
     assert not breaches(best.project, best.schedule)
     assert best.gap_ucny <= 60 * MICRO

@@ -147,6 +147,8 @@ class Model:
         self.whole_amounts = False
         self.ceilings: dict[tuple[str, str, int], int] = {}
         """(rule, subject, month) -> row, of ceilings of what is owed: whole fen of repayments may need some room."""
+        self.floors: dict[str, int] = {}
+        """Instrument -> row, of the least that it brings if it is used: whole steps may fall below it."""
         self._low: list[float] = []
         self._high: list[float] = []
         self._whole: list[bool] = []
@@ -177,6 +179,10 @@ class Model:
     def lower(self, row: int, by: float) -> None:
         """Lower the ceiling of a row, in units, at most to nothing."""
         self._row_high[row] = max(0.0, self._row_high[row] - by)
+
+    def lift(self, row: int, by: float) -> None:
+        """Raise the floor of a row, in units."""
+        self._row_low[row] += by
 
     def fix(self, column: int, value: float) -> None:
         """Fix a column."""
@@ -340,7 +346,7 @@ class _Builder:
         step = self.p.step_ucny
         least = self.units(max(-(-item.least_ucny // step), 1) * step)
         self.m.row([*draws, (used, -most)], high=0.0)
-        self.m.row([*draws, (used, -least)], low=0.0)
+        self.m.floors[item.id] = self.m.row([*draws, (used, -least)], low=0.0)
 
     def _owed(self, item: Instrument, months: range) -> None:
         """Add what is owed during each month, what is repaid at its end, and the limits of both."""
@@ -426,7 +432,8 @@ class _Builder:
             for terms in years.values():
                 self.m.row(terms, high=self.units(item.most_per_year_ucny))
         if used is not None:
-            self.m.row([*everything, (used, -self.units(max(item.least_ucny, MICRO)))], low=0.0)
+            least = self.units(max(item.least_ucny, MICRO))
+            self.m.floors[item.id] = self.m.row([*everything, (used, -least)], low=0.0)
 
     def _opening(self, item: Instrument) -> None:
         """Add the month in which something with a fixed fee or a single draw is opened."""

@@ -229,7 +229,7 @@ def _whole(project: Project, stage: _Stage, solver: SolverLimits) -> Schedule | 
         if not broken:
             return schedule
         short = _short_cash(project, broken)
-        if not _lowered(model, broken):
+        if not _mended(project, model, broken):
             return None
         extra = np.maximum(extra, _more_cash(project, model, short, attempt))
         model.raise_cash((extra + project.reserve_ucny) / MICRO / model.unit)
@@ -266,10 +266,13 @@ def _short_cash(project: Project, broken: Iterable[Limit]) -> _Float:
     return short
 
 
-def _lowered(model: Model, broken: Iterable[Limit]) -> bool:
-    """Lower ceilings by what fen too many are owed; return False if something is broken that this cannot mend."""
+def _mended(project: Project, model: Model, broken: Iterable[Limit]) -> bool:
+    """Lower ceilings and raise floors by what whole amounts miss them; return False if neither mends what is broken."""
     for limit in broken:
         if limit.rule == "cash":
+            continue
+        if limit.rule == "least" and limit.subject in model.floors:
+            model.lift(model.floors[limit.subject], (2 * project.step_ucny - limit.left_ucny) / MICRO / model.unit)
             continue
         row = None if limit.month is None else model.ceilings.get((limit.rule, limit.subject, limit.month))
         if row is None:
@@ -295,6 +298,8 @@ def _choices(project: Project, model: Model, x: _Float) -> Choices:
         before = back_before = 0
         for month in range(project.months):
             steps = max(before, min(floor(drawn[month] + _ALMOST), most[month] // project.step_ucny))
+            if (item.once and before) or (item.id, month) not in model.columns.draw:
+                steps = before  # what another instrument left no room for in time is not drawn later
             if steps > before:
                 draws[item.id, month] = (steps - before) * project.step_ucny
             before = steps
