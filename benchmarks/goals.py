@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.markets import market
 
 from dujiang.core.money import MICRO
-from dujiang.market.arrays import BookArrays
+from dujiang.market.arrays import BY_ORDER, BookArrays
 from dujiang.market.engine import Cleared, Effort, gap_of, solve
 
 TIMES = 3
@@ -41,25 +41,10 @@ GOALS = (
 )
 QUICK = GOALS[:2]
 
-_OF_ORDERS = (
-    "gpus",
-    "release",
-    "deadline",
-    "limit",
-    "data",
-    "bonus",
-    "shape",
-    "place",
-    "contract",
-    "term",
-    "room",
-    "cap",
-)
-
 
 def some_orders(a: BookArrays, rows: np.ndarray) -> BookArrays:
     """Return the book with some of its orders, all else as it is."""
-    return a._replace(**{name: np.ascontiguousarray(getattr(a, name)[rows]) for name in _OF_ORDERS})
+    return a._replace(**{name: np.ascontiguousarray(getattr(a, name)[rows]) for name in BY_ORDER})
 
 
 def warm_up(**features: Any) -> float:

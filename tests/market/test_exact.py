@@ -10,7 +10,7 @@ from random_books import QUICK, random_arrays
 
 from dujiang.core.money import MICRO
 from dujiang.market import exact, rows
-from dujiang.market.arrays import BookArrays
+from dujiang.market.arrays import BY_ORDER, BookArrays
 from dujiang.market.columns import Columns, Rates, classes, empty_columns, list_blocks
 from dujiang.market.dual import Prices, exact_bounds
 from dujiang.market.engine import Cleared, solve
@@ -19,20 +19,6 @@ from dujiang.market.keys import build_keys
 from dujiang.market.rows import CELL, ORDER, Rows, components, needed, rows_of
 from dujiang.market.state import State, empty_state, posted_prices, put
 
-OF_ORDERS = (
-    "gpus",
-    "release",
-    "deadline",
-    "limit",
-    "data",
-    "bonus",
-    "shape",
-    "place",
-    "contract",
-    "term",
-    "room",
-    "cap",
-)
 AMPLE = Limits(seconds=60.0)
 seeds = st.integers(0, 10**9)
 
@@ -70,7 +56,7 @@ def repeated(a: BookArrays, seed: int) -> BookArrays:
     """Return a book of as many orders, some the same several times over, at times with contracts of their own."""
     rng = np.random.default_rng(seed)
     picked = np.sort(rng.integers(0, a.gpus.size, a.gpus.size))
-    again = a._replace(**{name: np.ascontiguousarray(getattr(a, name)[picked]) for name in OF_ORDERS})
+    again = a._replace(**{name: np.ascontiguousarray(getattr(a, name)[picked]) for name in BY_ORDER})
     return again._replace(contract=np.arange(picked.size, dtype=np.int32)) if rng.random() < 0.5 else again
 
 
@@ -191,7 +177,7 @@ def test_a_budget_is_not_overdrawn_by_a_micro_yuan(short: int) -> None:
 
 def test_a_book_without_orders_is_served_to_the_optimum() -> None:
     a = random_arrays(3, orders=4, pools=2, slots=6)
-    a = a._replace(**{name: getattr(a, name)[:0] for name in OF_ORDERS})
+    a = a._replace(**{name: getattr(a, name)[:0] for name in BY_ORDER})
     result = solve_exact(a, solve(a, QUICK, no_clock), AMPLE, no_clock)
     assert result.optimal
     assert result.bound_ucny == 0

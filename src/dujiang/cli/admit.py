@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from dujiang.cli.options import BOOK, FOLDER, JSON, coupling_option
+from dujiang.cli.effort import coupling_option
+from dujiang.cli.options import BOOK, FOLDER, JSON
 from dujiang.cli.output import Output
 from dujiang.cli.summary import show_summaries
 from dujiang.core.text import Text

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from dujiang.cli.options import FOLDER, JSON, coupling_option
+from dujiang.cli.effort import coupling_option
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
 from dujiang.cli.policy.source import PROGRAMMES, all_programmes
 from dujiang.core.errors import InputError

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from dujiang.cli.options import BOOK, FOLDER, JSON, coupling_option, effort_of, effort_options
+from dujiang.cli.effort import coupling_option, effort_of, effort_options
+from dujiang.cli.options import BOOK, FOLDER, JSON
 from dujiang.cli.output import Output
 from dujiang.cli.summary import show_summaries
 from dujiang.core.text import Text

@@ -10,10 +10,11 @@ from dujiang.core.problem import Problem, sorted_problems
 from dujiang.core.text import Text
 from dujiang.finance.instrument import Kind, Repayment
 from dujiang.finance.product import NEEDED, TERMS, OwnTerms, Product, Term, TermValue, shown_value
+from dujiang.policy.parse import read_clause
 from dujiang.policy.parse_conditions import note_repeated_ids, parse_conditions
-from dujiang.policy.programme import Clause, Jurisdiction, Level, Quality
+from dujiang.policy.programme import Clause, Jurisdiction, Level
 from dujiang.policy.reader import AMOUNT_OR_ZERO, FLAG, MAPPING, SHARE_OR_ZERO, Fields, Reader, as_micro
-from dujiang.policy.shape import CLAUSE, CONFIDENCE, ID, JURISDICTION, MAX_ITEMS, MAX_NAME, MAX_TEXT, Shape
+from dujiang.policy.shape import CONFIDENCE, ID, JURISDICTION, MAX_ITEMS, MAX_NAME, MAX_TEXT, Shape
 
 PRODUCT: Final = Shape(
     (
@@ -145,9 +146,7 @@ def _clauses(f: Fields) -> tuple[Clause, ...]:
         if not isinstance(key, str) or not key.strip() or len(key) > MAX_TEXT:
             f.reader.note("bad-id", "clauses", key, Text("a key that is a text", "文本形式的键"))
             continue
-        c = f.reader.fields(item, f"clauses.{key}", CLAUSE)
-        text, verbatim, source = c.text("text") or "", bool(c.flag("verbatim")), c.text("source") or ""
-        found.append(Clause(key, text, verbatim, source, c.choice("quality", Quality) or Quality.LOW))
+        found.append(read_clause(f.reader, key, item))
     return tuple(found)
 
 

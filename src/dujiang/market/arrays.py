@@ -85,3 +85,9 @@ class BookArrays(NamedTuple):
     """[C] what is left under each enterprise's cap, micro-yuan."""
     cap_programme: Index
     """[C] programme whose cap it is."""
+
+
+BY_ORDER = (
+    *("gpus", "release", "deadline", "limit", "data", "bonus", "shape", "place", "contract", "term", "room", "cap"),
+)
+"""Fields of the arrays with a row for each order."""

@@ -21,12 +21,6 @@ caps, since at given prices of capacity it is convex in them.
 
 Left out. The rule that a contract uses a programme once: without it there are more allocations, so the bounds stay
 valid.
-
-For placing what is left after some awards::
-
-    keys = build_keys(a, rows=waiting, capacity=free)     # or take_keys(keys, mask), where the fit may be coarse
-    rest = solve_prices(a, keys, 15, supply=Supply(free, link, budget, cap), begin=prices, posted=published)
-    choices = best_responses(a, keys, *rest.prices.point(), posted=published)
 """
 
 from collections.abc import Callable

@@ -17,14 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dujiang.market.arrays import BookArrays, Int
+from dujiang.market.arrays import BY_ORDER, BookArrays, Int
 from dujiang.market.keys import OF_ORDERS, Float, Keys, take_keys
 from dujiang.market.pricing import Demand, Pricing
 
-_OF_ORDERS = (
-    *("gpus", "release", "deadline", "limit", "data", "bonus", "shape", "place", "contract", "term", "room", "cap"),
-)
-"""Fields of the book arrays with a row for each order."""
 _OF_KEYS = tuple(name for name in OF_ORDERS if name != "row")
 """Fields of the keys with an entry for each order, but for its row."""
 
@@ -61,19 +57,19 @@ def stretches(orders: int, workers: int) -> list[Stretch]:
 def frame_of(a: BookArrays, keys: Keys) -> Frame:
     """Return a book and its keys without orders."""
     none = np.zeros(0, dtype=np.int64)
-    return Frame(a._replace(**{name: getattr(a, name)[none] for name in _OF_ORDERS}), take_keys(keys, none))
+    return Frame(a._replace(**{name: getattr(a, name)[none] for name in BY_ORDER}), take_keys(keys, none))
 
 
 def blocks(a: BookArrays, keys: Keys, stretch: Stretch, most_bytes: int) -> Iterator[Block]:
     """Yield the orders of a stretch, piece by piece; each takes about so many bytes at most."""
-    arrays = [getattr(a, name) for name in _OF_ORDERS] + [getattr(keys, name) for name in _OF_KEYS]
+    arrays = [getattr(a, name) for name in BY_ORDER] + [getattr(keys, name) for name in _OF_KEYS]
     of_one = sum(array.itemsize * int(np.prod(array.shape[1:])) for array in arrays)
     step = max(1, most_bytes // of_one)
     for begin in range(stretch.begin, stretch.end, step):
         end = min(begin + step, stretch.end)
         rows = keys.row[begin:end]
         yield Block(
-            tuple(getattr(a, name)[rows] for name in _OF_ORDERS),
+            tuple(getattr(a, name)[rows] for name in BY_ORDER),
             tuple(getattr(keys, name)[begin:end] for name in _OF_KEYS),
         )
 
@@ -108,7 +104,7 @@ class Shard:
 
     def __init__(self, frame: Frame, orders: int) -> None:
         book, keys = BookArrays(*map(_own, frame.book)), Keys(*map(_own, frame.keys))
-        of_book: dict[str, Any] = {name: _room_for(getattr(book, name), orders) for name in _OF_ORDERS}
+        of_book: dict[str, Any] = {name: _room_for(getattr(book, name), orders) for name in BY_ORDER}
         of_keys: dict[str, Any] = {name: _room_for(getattr(keys, name), orders) for name in _OF_KEYS}
         self._book = book._replace(**of_book)
         self._keys = keys._replace(row=np.arange(orders, dtype=np.int32), **of_keys)
@@ -116,7 +112,7 @@ class Shard:
 
     def fill(self, at: int, block: Block) -> None:
         """Take in orders, the first of them at a position of this shard."""
-        for record, names, arrays in ((self._book, _OF_ORDERS, block.orders), (self._keys, _OF_KEYS, block.keys)):
+        for record, names, arrays in ((self._book, BY_ORDER, block.orders), (self._keys, _OF_KEYS, block.keys)):
             for name, array in zip(names, arrays, strict=True):
                 getattr(record, name)[at : at + array.shape[0]] = array
 

@@ -66,7 +66,7 @@ from dujiang.policy.shape import (
     VOUCHER,
 )
 
-__all__ = ["parse_programme", "stored_fact"]
+__all__ = ["parse_programme", "read_clause", "stored_fact"]
 
 
 def parse_programme(marked: Marked) -> tuple[Programme | None, list[Problem]]:
@@ -221,11 +221,11 @@ def _clauses(f: Fields) -> tuple[Clause, ...]:
         if not isinstance(key, str) or not key.strip() or len(key) > MAX_TEXT:
             f.reader.note("bad-id", "clauses", key, Text("a key that is a text", "文本形式的键"))
             continue
-        found.append(_clause(f.reader, key, item))
+        found.append(read_clause(f.reader, key, item))
     return tuple(found)
 
 
-def _clause(reader: Reader, key: str, value: Any) -> Clause:
+def read_clause(reader: Reader, key: str, value: Any) -> Clause:
     """Read one clause."""
     c = reader.fields(value, f"clauses.{key}", CLAUSE)
     return Clause(

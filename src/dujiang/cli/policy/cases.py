@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import FILE, JSON, all_programmes
+from dujiang.cli.policy.source import all_programmes
 from dujiang.core.errors import InputError
 from dujiang.core.marked import read_yaml
 from dujiang.core.problem import Problem, ProblemList
@@ -22,7 +23,7 @@ from dujiang.store.read_programmes import read_programmes
 
 
 @click.command("test")
-@click.argument("folder", type=FILE, required=False)
+@click.argument("folder", type=FOLDER, required=False)
 @JSON
 @click.pass_obj
 def command(output: Output, folder: Path | None, as_json: bool) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import JSON
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import JSON, PROGRAMMES, all_programmes, entry_of
+from dujiang.cli.policy.source import PROGRAMMES, all_programmes, entry_of
 from dujiang.cli.policy.words import clause_document, clause_words, in_both
 from dujiang.core.errors import InputError
 from dujiang.core.problem import Problem, shown

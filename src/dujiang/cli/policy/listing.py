@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import JSON
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import JSON, PROGRAMMES, all_programmes, on_option
+from dujiang.cli.policy.source import PROGRAMMES, all_programmes, on_option
 from dujiang.cli.policy.words import in_both
 from dujiang.core.text import Text
 from dujiang.policy.catalogue import Entry

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import FILE, JSON, PROGRAMMES, all_programmes, on_option, today
+from dujiang.cli.policy.source import PROGRAMMES, all_programmes, on_option, today
 from dujiang.cli.policy.words import OUTCOME_MARKS, clause_document, fact_document, in_both, written
 from dujiang.core.errors import InputError
 from dujiang.core.money import MICRO
@@ -34,7 +35,7 @@ STAND_WORDS = {
 
 
 @click.command("match")
-@click.option("--firm", type=FILE, required=True, help="firm.yaml: facts of the enterprise.")
+@click.option("--firm", type=FOLDER, required=True, help="firm.yaml: facts of the enterprise.")
 @on_option("Day; default: today.")
 @PROGRAMMES
 @JSON

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import FILE, JSON, PROGRAMMES, all_programmes, entry_of, on_option
+from dujiang.cli.policy.source import PROGRAMMES, all_programmes, entry_of, on_option
 from dujiang.cli.policy.words import clause_document, clause_words, in_both
 from dujiang.core.text import Text
 from dujiang.policy.programme import Programme
@@ -19,7 +20,7 @@ from dujiang.store.files import write_whole
 @click.command("show")
 @click.argument("programme_id")
 @click.option(
-    "--html", type=FILE, help="Write the page to this file instead, in both languages, with everything in it."
+    "--html", type=FOLDER, help="Write the page to this file instead, in both languages, with everything in it."
 )
 @on_option("The version that holds on this day; default: the last.")
 @PROGRAMMES

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import FOLDER, JSON
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import FILE, JSON, PROGRAMMES, all_programmes, on_option, today
+from dujiang.cli.policy.source import PROGRAMMES, all_programmes, on_option, today
 from dujiang.cli.policy.words import (
     BINDING_WORDS,
     OUTCOME_MARKS,
@@ -41,13 +42,13 @@ from dujiang.store.read_ownership import read_ownership
 
 
 @click.command("quote")
-@click.option("--firm", type=FILE, required=True, help="firm.yaml: facts of the enterprise.")
-@click.option("--spend", type=FILE, required=True, help="spend.yaml: facts of the purchase.")
+@click.option("--firm", type=FOLDER, required=True, help="firm.yaml: facts of the enterprise.")
+@click.option("--spend", type=FOLDER, required=True, help="spend.yaml: facts of the purchase.")
 @on_option("Day of the purchase; default: the spend's date, else today.")
 @click.option(
-    "--claims", "claims_file", type=FILE, help="claims.csv: what was claimed before, by this firm and others."
+    "--claims", "claims_file", type=FOLDER, help="claims.csv: what was claimed before, by this firm and others."
 )
-@click.option("--ownership", "ownership_file", type=FILE, help="ownership.csv: who holds what; says who is related.")
+@click.option("--ownership", "ownership_file", type=FOLDER, help="ownership.csv: who holds what; says who is related.")
 @PROGRAMMES
 @JSON
 @click.pass_obj

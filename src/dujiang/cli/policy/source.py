@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dujiang.cli.options import FOLDER
 from dujiang.cli.output import Output
 from dujiang.core.errors import InputError
 from dujiang.core.problem import Problem, ProblemList, shown
@@ -16,13 +17,10 @@ from dujiang.policy.catalogue import Catalogue, Entry, catalogue
 from dujiang.policy.reader import did_you_mean
 from dujiang.store.read_programmes import read_programmes
 
-FILE = click.Path(path_type=Path, readable=False)
-"""A path that click does not judge: whether it can be read is a problem like others, with exit code 1 and not 2."""
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; problems on stderr.")
 PROGRAMMES = click.option(
     "--programmes",
     "folders",
-    type=FILE,
+    type=FOLDER,
     multiple=True,
     metavar="DIR",
     help="Folder of programmes of your own, laid over the catalogue; may be given several times, the last one wins.",

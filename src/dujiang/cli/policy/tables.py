@@ -10,9 +10,9 @@ import click
 import polars as pl
 
 from dujiang import __version__
-from dujiang.cli.options import Decorated
+from dujiang.cli.options import FOLDER, JSON, Decorated
 from dujiang.cli.output import Output
-from dujiang.cli.policy.source import FILE, JSON, PROGRAMMES, all_programmes, on_option
+from dujiang.cli.policy.source import PROGRAMMES, all_programmes, on_option
 from dujiang.core.errors import InputError
 from dujiang.core.money import cny, cny_grouped
 from dujiang.core.problem import Problem, ProblemList, shown
@@ -39,8 +39,8 @@ def table_options(function: Decorated) -> Decorated:
     for option in (
         on_option("Day for which all count; default: each purchase's date."),
         PROGRAMMES,
-        click.option("--spends", type=FILE, required=True, help="Purchases: .csv or .parquet, facts as columns."),
-        click.option("--firms", type=FILE, required=True, help="Firms: .csv or .parquet, facts as columns."),
+        click.option("--spends", type=FOLDER, required=True, help="Purchases: .csv or .parquet, facts as columns."),
+        click.option("--firms", type=FOLDER, required=True, help="Firms: .csv or .parquet, facts as columns."),
     ):
         function = option(function)
     return function
@@ -173,7 +173,7 @@ def _called(output: Output, row: Mapping[str, Any], entries: Mapping[str, Entry]
 
 
 @click.command("what-if")
-@click.argument("changed", type=FILE, nargs=-1, required=True)
+@click.argument("changed", type=FOLDER, nargs=-1, required=True)
 @table_options
 @JSON
 @click.pass_obj
