@@ -386,7 +386,7 @@ PROGRAMMES = [
     Mistake(
         "unknown programme",
         text("book.yaml", "sz-training", "sz-trainning"),
-        *("no-such-programme", "book.yaml", None, "use", "sz-trainning-voucher", "did you mean sz-training-voucher?"),
+        *("no-such-programme", "book.yaml", None, "use", "sz-trainning-voucher", "did you mean 'sz-training-voucher'?"),
     ),
     Mistake(
         "percent for a share",
@@ -396,7 +396,7 @@ PROGRAMMES = [
     Mistake(
         "unknown field",
         text(VOUCHER, "budget: null", "budget: null\nminimum: 3"),
-        *("unknown-field", VOUCHER, 22, "minimum", "'minimum'", "did you mean minimum_cny?"),
+        *("unknown-field", VOUCHER, 22, "minimum", "'minimum'", "did you mean 'minimum_cny'?"),
     ),
     Mistake("missing field", text(VOUCHER, "good: compute\n", ""), "missing-field", VOUCHER, None, "good"),
     Mistake("broken", text(VOUCHER, "good: compute", "good: [compute"), "bad-yaml", VOUCHER),

@@ -238,7 +238,7 @@ def test_what_is_no_number_is_shown_as_it_was_written(
 
 def test_a_slip_in_a_name_is_pointed_out(capsys: pytest.CaptureFixture[str], case: tuple[str, str]) -> None:
     Path(case[0]).write_text("city: 深圳\nkind: enterprise\nemployes: 3\n", encoding="utf-8")
-    assert "did you mean employees?" in documented(capsys, *asking(case))["remarks"][0]["en"]
+    assert "did you mean 'employees'?" in documented(capsys, *asking(case))["remarks"][0]["en"]
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -436,8 +436,8 @@ def test_a_special_rate_without_conditions_is_refused():
 def test_the_nearest_name_is_suggested_in_both_languages():
     (problem, _missing) = sorted(problems_of(changed(("issuer: 某市", "isuer: 某市"))), key=lambda p: p.field)[::-1]
     assert problem.field == "isuer"
-    assert "did you mean issuer?" in problem.say("en")
-    assert "是否想写 issuer？" in problem.say("zh")
+    assert "did you mean 'issuer'?" in problem.say("en")
+    assert "是否应为“issuer”？" in problem.say("zh")
 
 
 def test_a_percentage_is_explained():

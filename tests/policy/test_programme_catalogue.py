@@ -111,7 +111,7 @@ def test_all_problems_of_a_folder_are_reported_together():
         ("p/d.yaml", "bad-yaml"),
         ("p/e.yaml", "unknown-word"),
     ]
-    assert "did you mean sz-training-voucher?" in problems[0].say()
+    assert "did you mean 'sz-training-voucher'?" in problems[0].say()
 
 
 FROM, UNTIL = "from: 2026-01-01", "until: 2026-12-31"
@@ -250,7 +250,7 @@ def test_names_of_other_programmes_have_to_exist():
         ("no-such-programme", "excludes.0.programmes", 41),
         ("no-such-programme", "priority.0.programmes", 42),
     ]
-    assert "did you mean dg-compute-voucher?" in problems[0].say()
+    assert "did you mean 'dg-compute-voucher'?" in problems[0].say()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from dujiang.core.text import Lang, Text
@@ -123,3 +124,9 @@ class ProblemList:
                     found=f"{more} more of the same",
                     expected=Text("as in the lines above", "同上"),
                 )
+
+
+def did_you_mean(found: object, known: Iterable[str]) -> Text | None:
+    """Return a hint at the known word nearest to a mistyped one; None if none is near."""
+    near = get_close_matches(found, list(known), n=1) if isinstance(found, str) else []
+    return Text(f"did you mean '{near[0]}'?", f"是否应为“{near[0]}”？") if near else None

@@ -6,10 +6,10 @@ from datetime import date
 
 from dujiang.core.marked import Marked
 from dujiang.core.money import MAX_UCNY, MICRO, share_floor
-from dujiang.core.problem import Problem, sorted_problems
+from dujiang.core.problem import Problem, did_you_mean, sorted_problems
 from dujiang.core.text import Text
 from dujiang.finance.centre import Amortisation, CentrePlan, Cover, Debt, Form, Pool
-from dujiang.policy.reader import AMOUNT, MAPPING, Fields, Reader, as_micro, did_you_mean, one_of
+from dujiang.policy.reader import AMOUNT, MAPPING, Fields, Reader, as_micro, one_of
 from dujiang.policy.shape import Shape
 
 MAX_MONTHS = 360

@@ -7,12 +7,12 @@ import numpy as np
 
 from dujiang.core.marked import Marked
 from dujiang.core.money import MICRO
-from dujiang.core.problem import Problem, sorted_problems
+from dujiang.core.problem import Problem, did_you_mean, sorted_problems
 from dujiang.core.text import Text
 from dujiang.finance.portfolio import MOST_CELLS, Loans
 from dujiang.finance.risk_terms import LoanClass, Party, RiskTerms
 from dujiang.finance.waterfall import Cession, Per, share_down
-from dujiang.policy.reader import Fields, Reader, as_micro, did_you_mean, one_of
+from dujiang.policy.reader import Fields, Reader, as_micro, one_of
 from dujiang.policy.shape import Shape
 
 MAX_LOANS = 300_000

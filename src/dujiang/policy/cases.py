@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from dujiang.core.marked import Marked
 from dujiang.core.money import cny
-from dujiang.core.problem import Problem, sorted_problems
+from dujiang.core.problem import Problem, did_you_mean, sorted_problems
 from dujiang.core.text import Text
 from dujiang.policy.condition import Outcome
 from dujiang.policy.evaluate import Binding, Claimed, Evaluation, GroupAnswer, Status, evaluate
 from dujiang.policy.parse import stored_fact
 from dujiang.policy.programme import Programme
 from dujiang.policy.quote import spend_of
-from dujiang.policy.reader import LIST, TEXT, Fields, Reader, as_micro, did_you_mean, one_of
+from dujiang.policy.reader import LIST, TEXT, Fields, Reader, as_micro, one_of
 from dujiang.policy.rules import percent
 from dujiang.policy.shape import Shape
 from dujiang.policy.stack import Held, Offer, best_stack

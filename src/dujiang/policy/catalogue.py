@@ -15,11 +15,10 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType, ModuleType
 
 from dujiang.core.marked import Marked, read_yaml
-from dujiang.core.problem import Problem, shown, sorted_problems
+from dujiang.core.problem import Problem, did_you_mean, shown, sorted_problems
 from dujiang.core.text import Text
 from dujiang.policy.parse import parse_programme
 from dujiang.policy.programme import Level, Programme, Validity
-from dujiang.policy.reader import did_you_mean
 from dujiang.policy.shape import MAX_BYTES
 from dujiang.registry.book import ProgrammeUse
 

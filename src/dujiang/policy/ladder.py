@@ -11,12 +11,12 @@ from functools import cache
 from importlib.resources import files
 
 from dujiang.core.marked import Marked, read_yaml
-from dujiang.core.problem import Problem, sorted_problems
+from dujiang.core.problem import Problem, did_you_mean, sorted_problems
 from dujiang.core.text import Text
 from dujiang.policy.condition import Outcome, combined, outcome_of
 from dujiang.policy.parse_conditions import note_repeated_ids, parse_conditions
 from dujiang.policy.programme import Asked, Basis, Clause, Condition, ConditionGroup, Level, Op, Quality, leaves
-from dujiang.policy.reader import Fields, Reader, did_you_mean, one_of
+from dujiang.policy.reader import Fields, Reader, one_of
 from dujiang.policy.shape import CLAUSE, FACT, ID, MAX_NAME, Shape
 from dujiang.registry.book import Fact
 

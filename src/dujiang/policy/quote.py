@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 
-from dujiang.core.problem import Problem, shown
+from dujiang.core.problem import Problem, did_you_mean, shown
 from dujiang.core.text import Text
 from dujiang.policy.claims import Claims, Purchase
 from dujiang.policy.condition import Outcome, judge
@@ -188,15 +188,13 @@ def _unusual_word(name: str, value: str, usual: tuple[str, ...]) -> Text:
     words = ", ".join(near or usual)
     return Text(
         f"no programme knows {name} {shown(value)}; did you mean {words}?",
-        f"没有政策用到 {name} 的取值 {shown(value)}，是否想写 {words}？",
+        f"没有政策用到 {name} 的取值 {shown(value)}，是否应为 {words}？",
     )
 
 
 def _not_asked(name: str, words: list[str]) -> Text:
-    said, near = Text(f"no programme asks {name}", f"没有政策用到 {name}"), get_close_matches(name, words, n=1)
-    if not near:
-        return said
-    return Text(f"{said.en}; did you mean {near[0]}?", f"{said.zh}，是否想写 {near[0]}？")
+    said, near = Text(f"no programme asks {name}", f"没有政策用到 {name}"), did_you_mean(name, words)
+    return said if near is None else Text(f"{said.en}; {near.en}", f"{said.zh}，{near.zh}")
 
 
 def _in_file(stored: str) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from dujiang.core.marked import Marked
 from dujiang.core.money import FEN, MAX_UCNY, MICRO, cny
-from dujiang.core.problem import Problem
+from dujiang.core.problem import Problem, did_you_mean
 from dujiang.core.text import Text
 from dujiang.policy.condition import parse_day
 from dujiang.policy.programme import Basis
@@ -287,12 +286,6 @@ def one_of(words: Iterable[str]) -> Text:
     """Say which words there are."""
     listed = ", ".join(words)
     return Text(f"one of {listed}", f"以下之一：{listed}")
-
-
-def did_you_mean(found: object, words: Iterable[str]) -> Text | None:
-    """Name the nearest word, if one is near."""
-    near = get_close_matches(found, list(words), n=1) if isinstance(found, str) else []
-    return Text(f"did you mean {near[0]}?", f"是否想写 {near[0]}？") if near else None
 
 
 def _percent(value: Any) -> Text:

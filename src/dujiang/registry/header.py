@@ -1,6 +1,5 @@
 """`book.yaml`: when the round starts, how long it is, what it optimises and which programmes it offers."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -9,7 +8,7 @@ from typing import Any
 
 from dujiang.core.marked import Marked
 from dujiang.core.money import MAX_UCNY, MICRO, parse_micro
-from dujiang.core.problem import Problem, ProblemList
+from dujiang.core.problem import Problem, ProblemList, did_you_mean
 from dujiang.core.slots import parse_instant
 from dujiang.core.text import Text
 from dujiang.registry.book import Fact, Objective, ProgrammeUse
@@ -38,12 +37,6 @@ class Header:
     use: tuple[ProgrammeUse, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
     assumptions: Mapping[str, object] = field(default_factory=dict)
-
-
-def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> Text | None:
-    """Return a hint at the known name nearest to a mistyped one."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return Text(f"did you mean '{near[0]}'?", f"是否应为“{near[0]}”？") if near else None
 
 
 def _one_of(names: tuple[str, ...]) -> Text:

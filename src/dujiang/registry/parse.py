@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import polars as pl
 
 from dujiang.core.money import MAX_UCNY, MICRO, cny
-from dujiang.core.problem import Problem, ProblemList, shown
+from dujiang.core.problem import Problem, ProblemList, did_you_mean, shown
 from dujiang.core.text import Text
 from dujiang.registry.book import Book
 from dujiang.registry.cells import EXPECTED, absent_cell, found_in, on_calendar, parse_cells
 from dujiang.registry.columns import Column, book_columns
-from dujiang.registry.header import Header, did_you_mean, parse_header
+from dujiang.registry.header import Header, parse_header
 from dujiang.registry.raw import RawBook, RawTable
 from dujiang.registry.running import in_range, over_use
 

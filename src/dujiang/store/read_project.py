@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from dujiang.core.marked import Marked
 from dujiang.core.money import FEN, MAX_UCNY, MICRO, cny, parse_micro
-from dujiang.core.problem import ProblemList
+from dujiang.core.problem import ProblemList, did_you_mean
 from dujiang.core.text import Text
 from dujiang.finance.candidates import PRODUCTS, SUPPORT
 from dujiang.finance.instrument import Instrument, Kind, Repayment
@@ -23,7 +23,7 @@ from dujiang.finance.project import (
     Project,
 )
 from dujiang.policy.parse import stored_fact
-from dujiang.policy.reader import Fields, Reader, as_micro, did_you_mean, one_of
+from dujiang.policy.reader import Fields, Reader, as_micro, one_of
 from dujiang.policy.shape import Shape
 from dujiang.policy.stated import stored_value
 from dujiang.registry.book import Fact

@@ -10,11 +10,10 @@ import click
 from dujiang.cli.options import FOLDER
 from dujiang.cli.output import Output
 from dujiang.core.errors import InputError
-from dujiang.core.problem import Problem, ProblemList, shown
+from dujiang.core.problem import Problem, ProblemList, did_you_mean, shown
 from dujiang.core.slots import SHANGHAI
 from dujiang.core.text import Text
 from dujiang.policy.catalogue import Catalogue, Entry, catalogue
-from dujiang.policy.reader import did_you_mean
 from dujiang.store.read_programmes import read_programmes
 
 PROGRAMMES = click.option(
