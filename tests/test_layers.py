@@ -12,7 +12,7 @@ import dujiang
 ROOT = Path(dujiang.__file__).parent
 LAYERS = (
     *("core", "catalog", "registry", "policy", "finance", "market", "dispatch", "metering", "settlement", "reports"),
-    *("store", "exchange", "sim", "cli"),
+    *("store", "exchange", "sim", "lab", "cli"),
 )
 PURE = frozenset({"registry", "policy", "finance", "market", "metering", "settlement", "reports"})
 OUTSIDE = frozenset(

@@ -14,10 +14,11 @@ from test_pricing import threads
 
 from dujiang.core.money import MICRO
 from dujiang.market.arrays import MAX_PRICE_UCNY, BookArrays
+from dujiang.market.book_arrays import book_arrays as arrays_of
 from dujiang.market.dual import DualResult, Prices, Supply, exact_bounds, solve_dual, solve_prices
 from dujiang.market.keys import build_keys
 from dujiang.market.outcome import Coupling
-from dujiang.market.pricing import Pricing
+from lab_cases import Job, lab_case
 
 seeds = st.integers(0, 2**32 - 1)
 TOLERANCE = 4e-3
@@ -68,6 +69,16 @@ def test_the_bound_is_the_optimum_of_the_linear_programme(seed: int) -> None:
     a = random_arrays(seed, orders=14, pools=3, slots=12)
     found, least = yuan(solved(a).bound_ucny), least_bound(a)
     assert least * (1 - 1e-6) - 1e-5 <= found <= least * (1 + TOLERANCE) + 1e-3
+
+
+def test_a_crowd_of_like_blocks_for_one_pool_is_priced_to_the_optimum() -> None:
+    """Steps that went too far and back again once ended this search after two passes, at 2.4 times the best."""
+    day, hour = 26, 3600
+    crowd = [Job(0, 12 * hour, 4, limit_cny=4 * 12 * (3 + n), deadline_s=day * hour) for n in range(8)]
+    case = lab_case(crowd, {"a": 4}, slots=day)
+    a = arrays_of(case.book, case.terms, Coupling.FULL)
+    found = yuan(solved(a).bound_ucny)
+    assert found <= least_bound(a) * (1 + TOLERANCE)
 
 
 @given(seeds)
@@ -141,21 +152,6 @@ def test_prices_stay_within_what_a_round_publishes(seed: int) -> None:
         assert not prices.budget_paid[~a.limited].any()
         assert not prices.capacity[a.capacity == 0].any()
         assert not prices.link[a.link_left == 0].any()
-
-
-@given(seeds)
-@settings(max_examples=20, deadline=None)
-def test_what_the_mix_buys_is_nearly_what_there_is(seed: int) -> None:
-    """Weighted, the points at which the search ended solve the linear relaxation: no pool is oversold by much."""
-    a = random_arrays(seed, orders=40, pools=3, slots=10, programmes=0, links=False)
-    keys = build_keys(a)
-    found = solve_prices(a, keys, 400, tolerance=1e-7)
-    assert abs(sum(part.weight for part in found.mix) - 1.0) < 0.05
-    pricing = Pricing(a, keys)
-    bought = sum(part.weight * pricing.demand(*part.point()).gpus for part in found.mix)
-    bound = yuan(solved(a).bound_ucny)
-    oversold = float((np.maximum(bought - a.capacity, 0) * (a.ask + found.prices.capacity)).sum())
-    assert yuan(round(oversold)) <= 0.1 * bound + 1e-3
 
 
 @given(seeds)

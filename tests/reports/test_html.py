@@ -4,14 +4,13 @@ import dataclasses
 import json
 import re
 import time
-from html.parser import HTMLParser
 from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
 import pytest
 from first_fit import PROGRAMME, first_fit, make_book, meter, table
-from plotly.offline import get_plotlyjs
+from page_reader import EVIL, own_part, read, resolved, walk, words_only
 
 from dujiang.core.text import Text
 from dujiang.market.outcome import (
@@ -30,65 +29,6 @@ from dujiang.reports.findings import Need, centre_use, energy_use, flows, moved_
 from dujiang.reports.html import render_report
 from dujiang.reports.page import page
 from dujiang.reports.words import at_least, at_most, energy, money, yuan
-
-EVIL = "</script><img src=x onerror=alert(1)>"
-
-
-class Reader(HTMLParser):
-    """Collects tags, attributes and the text of every element that carries a language."""
-
-    VOID = frozenset({"meta", "br", "img", "link"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.stack: list[tuple[str, str | None]] = []
-        self.said: list[tuple[str, str]] = []
-        self.islands: dict[str, str] = {}
-        self.island: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.tags.append((tag, found))
-        if tag == "span" and "lang" in found:
-            self.said.append((str(found["lang"]), ""))
-        self.island = found.get("id") if tag == "script" else None
-        if tag not in self.VOID:
-            self.stack.append((tag, found.get("lang") if tag == "span" else None))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack, tag
-        opened, _ = self.stack.pop()
-        assert opened == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.island is not None:
-            self.islands[self.island] = self.islands.get(self.island, "") + data
-        elif any(lang for _, lang in self.stack):
-            lang, text = self.said[-1]
-            self.said[-1] = (lang, text + data)
-
-
-def read(html: str) -> Reader:
-    reader = Reader()
-    reader.feed(html)
-    reader.close()
-    assert reader.stack == []
-    return reader
-
-
-def own_part(html: str) -> str:
-    """The page without the chart library."""
-    bundle = get_plotlyjs()
-    assert html.count(bundle) == 1
-    return html.replace(bundle, "")
-
-
-def words_only(html: str) -> str:
-    return re.sub(r"<[^>]+>", "", html)
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +113,6 @@ def test_every_word_is_said_in_both_languages(html: str) -> None:
     assert chinese > 0.95 * len(said) / 2
 
 
-def walk(node: Any, path: str = "") -> list[tuple[str, Any]]:
-    if isinstance(node, dict):
-        return [(path, node), *(found for key, item in node.items() for found in walk(item, f"{path}.{key}"))]
-    if isinstance(node, list):
-        return [(path, node), *(found for item in node for found in walk(item, path))]
-    return [(path, node)]
-
-
 def test_every_label_of_a_figure_is_in_both_languages(html: str) -> None:
     figures = json.loads(read(own_part(html)).islands["figures"])
     shown = "use price scarce by-size by-kind by-region reasons flow need budget kwh carbon"
@@ -197,17 +129,6 @@ def test_every_label_of_a_figure_is_in_both_languages(html: str) -> None:
         if isinstance(node, dict) and ("en" in node) != ("zh" in node):
             pytest.fail(f"{path}: one language only")
     assert labelled > 50
-
-
-def resolved(node: Any, lang: str) -> Any:
-    """What report.js makes of a figure."""
-    if isinstance(node, dict):
-        if "tone" in node:
-            return [[0, "#fff"], [1, "#000"]] if node["tone"] == "heat" else "#123456"
-        if "en" in node:
-            return node[lang]
-        return {key: resolved(item, lang) for key, item in node.items()}
-    return [resolved(item, lang) for item in node] if isinstance(node, list) else node
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -21,6 +21,7 @@ class _Group(click.Group):
     _COMMANDS = (
         *("demo", "check", "clear", "quote", "admit", "roll", "verify", "run", "import"),
         *("policy", "plan", "fund", "risk", "centre", "evidence", "screen"),
+        *("sim", "study", "compare"),
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -24,6 +24,8 @@ Float = npt.NDArray[np.float64]
 
 _ROUNDS = 10
 """Most updates of the set of clipped entries."""
+_HALVINGS = 20
+"""Of a step that went too far."""
 
 
 @njit(cache=True)
@@ -64,6 +66,21 @@ def _mixed(slopes: Float, alpha: Float, n: int, q: int) -> float:
 
 
 @njit(cache=True)
+def _rise(
+    slopes: Float, levels: Float, alpha: Float, way: Float, n: int, centre: Float, scale: Float, weight: float
+) -> float:
+    """Return how fast the dual of a step rises at `alpha` in the direction `way`."""
+    out = 0.0
+    for i in range(n):
+        out += way[i] * levels[i]
+    for q in range(centre.shape[0]):
+        x = centre[q] - weight * scale[q] * _mixed(slopes, alpha, n, q)
+        if x > 0.0:
+            out += _mixed(slopes, way, n, q) * x
+    return out
+
+
+@njit(cache=True)
 def _proximal_step(
     slopes: Float, levels: Float, alpha: Float, n: int, centre: Float, scale: Float, weight: float, x: Float
 ) -> float:
@@ -92,11 +109,25 @@ def _proximal_step(
                     h[i, j] += s * row[j]
         if flips == 0:
             break
+        before = alpha[:n].copy()
         gradient = base.copy()
         for i in range(n):
             for j in range(n):
                 gradient[i] -= h[i, j] * alpha[j]
         simplex_qp(h, gradient, alpha[:n], 40 * n)
+        # With other entries clipped than were held, the programme may go too far, and back again for ever: the step is
+        # then cut where the dual itself, which is concave, stops rising.
+        way = alpha[:n] - before
+        if _rise(slopes, levels, alpha, way, n, centre, scale, weight) < 0.0:
+            low, high = 0.0, 1.0
+            for _ in range(_HALVINGS):
+                middle = 0.5 * (low + high)
+                alpha[:n] = before + middle * way
+                if _rise(slopes, levels, alpha, way, n, centre, scale, weight) > 0.0:
+                    low = middle
+                else:
+                    high = middle
+            alpha[:n] = before + low * way
     model = levels[:n].copy()
     for q in range(size):
         x[q] = max(0.0, centre[q] - weight * scale[q] * _mixed(slopes, alpha, n, q))
@@ -104,14 +135,6 @@ def _proximal_step(
             for i in range(n):
                 model[i] += slopes[q, i] * x[q]
     return model.max()  # type: ignore[no-any-return]
-
-
-def _mean(one: dict[int, float], other: dict[int, float], share: float) -> dict[int, float]:
-    """Return the mean of two mixtures, `share` of the first."""
-    out = {number: (1.0 - share) * part for number, part in other.items()}
-    for number, part in one.items():
-        out[number] = out.get(number, 0.0) + share * part
-    return out
 
 
 class Bundle:
@@ -122,9 +145,6 @@ class Bundle:
         self._levels = np.zeros(cuts)
         self._alpha = np.zeros(cuts)
         self._count = 0
-        self._taken = 0
-        self._origin: list[dict[int, float]] = []
-        """Of every cut: the cuts as they were taken, by number, that it is a mean of."""
 
     def add(self, slope: Float, level: float) -> None:
         """Take a cut; the first one carries all weight."""
@@ -133,8 +153,6 @@ class Bundle:
         n = self._count
         self._slopes[:, n], self._levels[n], self._alpha[n] = slope, level, float(n == 0)
         self._count += 1
-        self._origin.append({self._taken: 1.0})
-        self._taken += 1
 
     def _make_room(self) -> None:
         one, other = np.argsort(self._alpha, kind="stable")[:2]
@@ -144,26 +162,15 @@ class Bundle:
             self._slopes[:, other] += share * (self._slopes[:, one] - self._slopes[:, other])
             self._levels[other] += share * (self._levels[one] - self._levels[other])
             self._alpha[other] = weight
-            self._origin[other] = _mean(self._origin[one], self._origin[other], share)
         last = self._count - 1
         if one != last:
             self._slopes[:, one] = self._slopes[:, last]
             self._levels[one], self._alpha[one] = self._levels[last], self._alpha[last]
-            self._origin[one] = self._origin[last]
-        self._origin.pop()
         self._count = last
 
     def lift(self, by: float) -> None:
         """Move all cuts up."""
         self._levels[: self._count] += by
-
-    def mixture(self) -> dict[int, float]:
-        """Return the weights of the cuts, by number in the order in which they were taken, at the last step."""
-        out: dict[int, float] = {}
-        for alpha, origin in zip(self._alpha, self._origin, strict=False):
-            for number, share in origin.items():
-                out[number] = out.get(number, 0.0) + float(alpha) * share
-        return out
 
     def step(self, centre: Float, scale: Float, weight: float) -> tuple[Float, float]:
         """Return the next point >= 0 and what the cuts promise there, a lower bound of the function near by."""

@@ -30,8 +30,6 @@ _NULLS = 4
 go."""
 _DOUBTS = 2
 """How often a search goes on with longer steps when it seems to be over."""
-_LIGHT = 0.002
-"""Points with less weight than this are left out of a mix."""
 
 
 class Descent(NamedTuple):
@@ -47,13 +45,6 @@ class Descent(NamedTuple):
     passes: int
     """Evaluations."""
     bundle: Bundle
-    points: list[Float]
-    """Where the cuts were taken, in their order."""
-
-    def mix(self) -> list[tuple[float, Float]]:
-        """Return points and weights, heaviest first, whose subgradients add up to nearly nothing where x is free."""
-        shares = [(share, self.points[number]) for number, share in self.bundle.mixture().items() if share > _LIGHT]
-        return sorted(shares, key=lambda part: -part[0])
 
 
 def descend(
@@ -82,13 +73,11 @@ def descend(
     """
     best, slope = function(x)
     begun = best
-    own = _own_cuts(x, best, slope)
-    bundle, points = own
+    bundle = own = _own_cuts(x, best, slope)
     if carried is not None:
-        bundle, points = carried.bundle, carried.points
+        bundle = carried.bundle
         bundle.lift(best - carried.value)
         bundle.add(slope, best - float((slope * x).sum()))
-        points.append(x)
     done, nulls, doubts = 1, 0, 0
     while done < passes:
         candidate, model = bundle.step(x, scale, weight)
@@ -101,7 +90,6 @@ def descend(
         value, found = function(candidate)
         done += 1
         bundle.add(found, value - float((found * candidate).sum()))
-        points.append(candidate)
         if best - value >= _SERIOUS * predicted:
             if best - value >= _GOOD * predicted:
                 weight = min(weight * 2.0, _MOST_WEIGHT)
@@ -110,14 +98,14 @@ def descend(
             nulls += 1
             if nulls % _NULLS == 0:
                 weight = max(weight * 0.5, _LEAST_WEIGHT)
-            if nulls == 2 * _NULLS and bundle is not own[0]:
-                own = bundle, points = _own_cuts(x, best, slope)
+            if nulls == 2 * _NULLS and bundle is not own:
+                bundle = own = _own_cuts(x, best, slope)
         if tell is not None:
             tell(done, best)
-    return Descent(x, best, begun, weight, done, bundle, points)
+    return Descent(x, best, begun, weight, done, bundle)
 
 
-def _own_cuts(x: Float, value: float, slope: Float) -> tuple[Bundle, list[Float]]:
+def _own_cuts(x: Float, value: float, slope: Float) -> Bundle:
     bundle = Bundle(x.size, CUTS)
     bundle.add(slope, value - float((slope * x).sum()))
-    return bundle, [x]
+    return bundle

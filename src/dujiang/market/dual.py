@@ -99,24 +99,6 @@ class Supply(NamedTuple):
     """[C] micro-yuan."""
 
 
-class Weighted(NamedTuple):
-    """A point of the price search and how much the solution of the linear relaxation owes to it."""
-
-    weight: float
-    capacity: Float
-    """[P, T] micro-yuan per GPU-hour above the ask."""
-    link: Float
-    """[L, T] micro-yuan per GB."""
-    budget: Float
-    """[K] welfare per yuan of voucher."""
-    cap: Float
-    """[C] the same."""
-
-    def point(self) -> tuple[Float, Float, Float, Float]:
-        """Return the prices as a pricing pass takes them."""
-        return self.capacity, self.link, self.budget, self.cap
-
-
 @dataclass(frozen=True, slots=True)
 class DualResult:
     """Best prices found."""
@@ -125,9 +107,6 @@ class DualResult:
     """Those to publish."""
     guide: Prices
     """Those to place awards by: best for vouchers as paid at the published prices."""
-    mix: tuple[Weighted, ...]
-    """Points of the search for the guide, heaviest first; with these weights what the orders would buy at them is
-    nearly what there is."""
     bound_ucny: int
     """Exact dual bound at these prices, rounded up: no allocation has a greater welfare."""
     bound_at_prices_ucny: int
@@ -209,8 +188,6 @@ class Solved(NamedTuple):
     """What a price search ends with."""
 
     prices: Prices
-    mix: tuple[Weighted, ...]
-    """See `DualResult.mix`."""
     passes: int
     """Over all orders."""
 
@@ -270,8 +247,7 @@ def solve_prices(
 
 
 def _solved(a: BookArrays, whole: _Function, last: Descent, passes: int) -> Solved:
-    mix = tuple(Weighted(share, *whole.split(point)) for share, point in last.mix())
-    return Solved(_to_prices(a, *whole.split(last.x)), mix, passes)
+    return Solved(_to_prices(a, *whole.split(last.x)), passes)
 
 
 def _on_samples(
@@ -374,4 +350,4 @@ def solve_dual(
     if at_prices > bound:  # an early end of the search; with the same rates it is no greater
         prices = replace(prices, budget_paid=prices.budget, cap_paid=prices.cap)
         bound, at_prices = exact_bounds(a, keys, prices, pricers)
-    return DualResult(prices, solved.prices, solved.mix, bound, at_prices, made)
+    return DualResult(prices, solved.prices, bound, at_prices, made)

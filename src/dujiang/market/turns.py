@@ -31,7 +31,7 @@ def _pull_forward(a: BookArrays, s: State, posted: Posted, order: Int) -> None:
         best, start = p, now
         for i in range(a.place_first[a.place[j]], a.place_first[a.place[j] + 1]):
             q = a.place_pool[i]
-            if q != p and o > 0:  # what a voucher pays may be another share there
+            if q != p and o > 0 and not _paid_alike(a, j, p, q, o):
                 continue
             t = first_start(a, s, j, q, a.release[j], start)
             while t >= 0:
@@ -42,6 +42,18 @@ def _pull_forward(a: BookArrays, s: State, posted: Posted, order: Int) -> None:
                     break
                 t = first_start(a, s, j, q, t + 1, start)
         put(a, s, posted, j, best, start, o)
+
+
+@bare
+def _paid_alike(a: BookArrays, j: int, p: int, q: int, o: int) -> bool:
+    """Say whether vouchers pay the same of the same price in two pools: equal shares, and equal cost of moving data."""
+    for m in range(a.parts.shape[1]):
+        k = a.parts[o, m]
+        if k < 0:
+            break
+        if a.share[a.term[j], k, p] != a.share[a.term[j], k, q]:
+            return False
+    return a.tariff[a.place[j], p] == a.tariff[a.place[j], q]  # type: ignore[no-any-return]
 
 
 @bare

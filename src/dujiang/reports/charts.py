@@ -71,8 +71,8 @@ def label(text: Text, width: int = LABEL_WIDTH) -> Text:
     return Text(*(html.escape(_cut(part, width), quote=False) for part in text))
 
 
-def _rows_axis(labels: Sequence[Text]) -> Figure:
-    """An axis of names, first on top. Positions are numbers, so two equal names stay two rows."""
+def rows_axis(labels: Sequence[Text]) -> Figure:
+    """Return an axis of names, first on top. Positions are numbers, so two equal names stay two rows."""
     return {
         "tickvals": list(range(len(labels))),
         "ticktext": list(labels),
@@ -84,7 +84,8 @@ def _rows_axis(labels: Sequence[Text]) -> Figure:
     }
 
 
-def _height(rows: int, each: int = 30, frame: int = 92) -> int:
+def height(rows: int, each: int = 30, frame: int = 92) -> int:
+    """Return how high a chart of so many rows is, in pixels."""
     return each * rows + frame
 
 
@@ -101,7 +102,7 @@ def dumbbell(rows: Sequence[Ends], before: Text | None, after: Text, axis: Text)
     labels = [label(row.label) for row in rows]
     notes = [label(row.note, 200) for row in rows]
     xaxis = {"title": {"text": axis}, "range": [-0.02, 1.14], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
-    layout = {"height": _height(len(rows)), "xaxis": xaxis, "yaxis": _rows_axis(labels)}
+    layout = {"height": height(len(rows)), "xaxis": xaxis, "yaxis": rows_axis(labels)}
     shown = [share(row.after) for row in rows]
     if before is None:
         bar = {
@@ -177,11 +178,11 @@ def counts(labels: Sequence[Text], series: Sequence[tuple[Text, str, Sequence[in
     ]
     most = max((value for _, _, values in series for value in values), default=1) or 1
     layout = {
-        "height": _height(len(labels), 24 + 16 * len(series)),
+        "height": height(len(labels), 24 + 16 * len(series)),
         "barmode": "group",
         "bargap": 0.3,
         "xaxis": {"title": {"text": axis}, "range": [0, most * 1.16], "tickformat": ",.0f"},
-        "yaxis": _rows_axis([label(text, 48) for text in labels]),
+        "yaxis": rows_axis([label(text, 48) for text in labels]),
         "showlegend": len(series) > 1,
         "legend": {"traceorder": "normal"},
     }
@@ -210,10 +211,10 @@ def stacked(
         for name, tone, values in series
     ]
     layout = {
-        "height": _height(len(labels), 36, 84 + 16 * len(series)),
+        "height": height(len(labels), 36, 84 + 16 * len(series)),
         "barmode": "stack",
         "xaxis": {"title": {"text": axis}, "tickformat": ",.0f", "rangemode": "tozero", "nticks": 6},
-        "yaxis": _rows_axis([label(text) for text in labels]),
+        "yaxis": rows_axis([label(text) for text in labels]),
         "showlegend": len(series) > 1,
         "legend": {"traceorder": "normal"},
     }
@@ -304,10 +305,10 @@ def price_map(
         ),
     }
     layout = {
-        "height": _height(len(labels), 24, 64),
+        "height": height(len(labels), 24, 64),
         "showlegend": False,
         "xaxis": _time_axis(times),
-        "yaxis": _rows_axis([label(text, 30) for text in labels]),
+        "yaxis": rows_axis([label(text, 30) for text in labels]),
     }
     return {"data": [heat], "layout": layout}
 

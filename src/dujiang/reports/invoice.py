@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from io import StringIO
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dujiang.core.money import FEN, MICRO
 from dujiang.core.slots import SHANGHAI, instant_text
 from dujiang.core.text import Text
+from dujiang.reports.environment import environment
 from dujiang.settlement.award import Award
 from dujiang.settlement.bill import reserved_net, reserved_vouchers
 from dujiang.settlement.charge import Charge
@@ -107,7 +105,7 @@ def invoice_files(pages: Sequence[Invoice], *, start: datetime, end: datetime, o
     start, end : billing period, half-open, aware UTC
     operator : name of whoever runs the exchange
     """
-    template = _environment().get_template("invoice.html.jinja")
+    template = environment(yuan=_yuan, civil=_civil).get_template("invoice.html.jinja")
     files = {
         page.path: template.render(page=page, kind=_KINDS[page.kind], operator=operator, start=start, end=end)
         for page in pages
@@ -247,16 +245,3 @@ def _micro(micro: int) -> str:
 
 def _civil(instant: datetime) -> str:
     return instant.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("dujiang.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"yuan": _yuan, "civil": _civil}
-    return environment

@@ -6,16 +6,15 @@ Each term that is an assumption is marked where it is used and listed at the foo
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dujiang.core.money import MICRO
 from dujiang.core.text import Lang, Text
 from dujiang.finance.product import TERMS
+from dujiang.reports.environment import environment
 from dujiang.reports.plan_chart import Band, Line, cash_chart
 from dujiang.reports.words import NONE, at_most, money, same
 
@@ -169,18 +168,7 @@ def plan_page(document: Document, lang: Lang = "zh") -> str:
     -------
     an HTML document with everything inside and no scripts; the same document gives the same text
     """
-    return _environment().get_template("plan.html.jinja").render(page=page(document), words=WORDS, lang=lang)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("dujiang.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return environment().get_template("plan.html.jinja").render(page=page(document), words=WORDS, lang=lang)
 
 
 def page(document: Document) -> Page:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dujiang.core.text import Text
 from dujiang.policy.programme import Clause, Programme, Quality
 from dujiang.policy.rules import PART_WORDS, Part, Rule, rules
+from dujiang.reports.environment import environment
 
 QUALITY_WORDS = {
     Quality.OFFICIAL: Text("official", "官方"),
@@ -59,18 +57,7 @@ def render_programme(programme: Programme) -> str:
     -------
     an HTML document with everything inside and no scripts; the same programme gives the same text
     """
-    template = _environment().get_template("programme.html.jinja")
+    template = environment().get_template("programme.html.jinja")
     return template.render(
         programme=programme, sections=list(sections(programme)), part_words=PART_WORDS, quality_words=QUALITY_WORDS
-    )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("dujiang.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )

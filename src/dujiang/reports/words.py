@@ -71,7 +71,7 @@ def whole(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """Write a share in percent with one decimal."""
-    return NONE if value is None else f"{100 * value:.1f}%"
+    return NONE if value is None else f"{100 * value:,.1f}%"
 
 
 def at_most(value: float) -> str:

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from dujiang.core.text import Text
 
 
-def assumed(book: str, entry: str, value: object) -> dict[str, object]:
+def assumed(book: str, entry: str, value: object, package: str = "dujiang.sim") -> dict[str, object]:
     """Return one entry of `assumptions`: a value, and a sentence on what was assumed and why.
 
     Parameters
@@ -18,15 +18,16 @@ def assumed(book: str, entry: str, value: object) -> dict[str, object]:
     book : kind of book, `trace` or `week`
     entry : name of the entry in `data/assumptions.yaml`
     value : what was assumed; plain numbers, texts, lists and mappings
+    package : whose sentences
     """
-    text = sentences()[book][entry]
+    text = sentences(package)[book][entry]
     return {"value": value, "en": text.en, "zh": text.zh}
 
 
 @cache
-def sentences() -> dict[str, dict[str, Text]]:
-    """Return the sentences of each kind of book by entry."""
-    source = files("dujiang.sim").joinpath("data/assumptions.yaml").read_text(encoding="utf-8")
+def sentences(package: str = "dujiang.sim") -> dict[str, dict[str, Text]]:
+    """Return the sentences of a package's `data/assumptions.yaml`, of each kind of book by entry."""
+    source = files(package).joinpath("data/assumptions.yaml").read_text(encoding="utf-8")
     document = YAML(typ="safe", pure=True).load(source)
     return {book: {name: Text(**text) for name, text in entries.items()} for book, entries in document.items()}
 

@@ -9,7 +9,6 @@ with isolated coupling serves each job in its own virtual cluster only, as the t
 full coupling may serve it in any. The two differ in nothing else.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -20,16 +19,11 @@ import polars as pl
 from dujiang.core.errors import InputError
 from dujiang.core.money import FEN, MICRO, cny, div_half_even
 from dujiang.core.slots import ceil_div, instant_text
-from dujiang.sim.assumption import assumed, component_rng, stable_hash
-from dujiang.sim.trace_jobs import JobLog, read_jobs
+from dujiang.sim.assumption import assumed, component_rng
+from dujiang.sim.trace_jobs import JobLog, read_jobs, with_vc
 from dujiang.sim.trace_options import OBSERVED_PEAK, TraceFormat, TraceOptions
 from dujiang.sim.trace_window import Demand, Window, choose_window, demand_by_vc
 from dujiang.store.write_book import BookFiles
-
-_NO_VC = "none"
-"""Centre of jobs without a virtual cluster in a trace that has some."""
-_PAI_JOB = re.compile(r"^(?:pai-)?([^-#]+)")
-"""The job name in `pai-<job name>-<task>#<number>`; tasks of one job share it."""
 
 
 def import_trace(trace: Path, trace_format: TraceFormat, options: TraceOptions | None = None) -> BookFiles:
@@ -59,7 +53,7 @@ def import_trace(trace: Path, trace_format: TraceFormat, options: TraceOptions |
     if problems:
         raise InputError(problems)
     log = read_jobs(trace, trace_format, options.columns, options.fractional_gpus)
-    jobs = _with_vc(log.jobs, trace_format, options)
+    jobs = with_vc(log.jobs, trace_format, options.vcs)
     window = choose_window(trace.name, jobs, options)
     gpus = _capacity(window, options)
     enterprise = _enterprises(window.jobs)
@@ -94,28 +88,6 @@ def _pools(gpus: Mapping[str, int], options: TraceOptions) -> pl.DataFrame:
             "ask_cny_per_gpu_hour": [options.ask_ucny_per_gpu_hour / MICRO] * len(gpus),
         }
     )
-
-
-def _with_vc(jobs: pl.DataFrame, trace_format: TraceFormat, options: TraceOptions) -> pl.DataFrame:
-    """Fill in the virtual cluster of every job; those of several clusters keep apart by the cluster's name."""
-    if jobs["vc"].null_count() == jobs.height:
-        width = len(str(options.vcs))
-        keys = [_user_or_app(*row) for row in jobs.select("job_id", "user_hash").iter_rows()]
-        return jobs.with_columns(
-            pl.Series("vc", [f"vc{stable_hash(key) % options.vcs + 1:0{width}d}" for key in keys], dtype=pl.String)
-        )
-    vc = pl.col("vc").fill_null(_NO_VC)
-    if jobs["cluster"].n_unique() > 1:
-        vc = pl.col("cluster").fill_null(trace_format) + "-" + vc
-    return jobs.with_columns(vc.alias("vc"))
-
-
-def _user_or_app(job_id: str, user_hash: str | None) -> str:
-    """Return what jobs of one user or application have in common, as far as the log tells."""
-    if user_hash is not None:
-        return user_hash
-    match = _PAI_JOB.match(job_id)
-    return job_id if match is None else match[1]
 
 
 def _capacity(window: Window, options: TraceOptions) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Reads the job log of a cluster and sorts its rows: usable jobs, and rows that cannot be one, each with its reason."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 from dujiang.core.errors import InputError
 from dujiang.core.problem import Problem, shown
 from dujiang.core.text import Text
+from dujiang.sim.assumption import stable_hash
 from dujiang.sim.trace_options import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, FractionalGpus, TraceFormat
 from dujiang.store.read_book import parse_csv, parse_parquet
 
@@ -25,6 +27,10 @@ _SECONDS_MAX = 1e10
 _ID = r"^[^\p{C}]{1,150}$"
 """Leaves room for what ids of orders, centres and enterprises have before or after it (at most 200 in a book)."""
 _SHOWN_PER_KIND = 20
+_NO_VC = "none"
+"""Virtual cluster of jobs that name none in a trace in which others do."""
+_PAI_JOB = re.compile(r"^(?:pai-)?([^-#]+)")
+"""The job name in `pai-<job name>-<task>#<number>`; tasks of one job share it."""
 
 _REASONS: Mapping[str, Text] = {
     "missing-value": Text("a value", "该值"),
@@ -106,6 +112,35 @@ def read_jobs(path: Path, trace_format: TraceFormat, columns: Mapping[str, str],
     return JobLog(
         jobs.sort("submit_s", "job_id"), frame.height, dict(counts), tuple(remarks), hashlib.sha256(data).hexdigest()
     )
+
+
+def with_vc(jobs: pl.DataFrame, trace_format: TraceFormat, vcs: int) -> pl.DataFrame:
+    """Fill in the virtual cluster of every job; those of several clusters keep apart by the cluster's name.
+
+    Parameters
+    ----------
+    jobs : usable jobs
+    trace_format : name that stands in for a cluster's where only some jobs name theirs
+    vcs : number of virtual clusters that the jobs are spread over where the log names none, by a hash of the user
+    """
+    if jobs["vc"].null_count() == jobs.height:
+        width = len(str(vcs))
+        keys = [_user_or_app(*row) for row in jobs.select("job_id", "user_hash").iter_rows()]
+        return jobs.with_columns(
+            pl.Series("vc", [f"vc{stable_hash(key) % vcs + 1:0{width}d}" for key in keys], dtype=pl.String)
+        )
+    vc = pl.col("vc").fill_null(_NO_VC)
+    if jobs["cluster"].n_unique() > 1:
+        vc = pl.col("cluster").fill_null(trace_format) + "-" + vc
+    return jobs.with_columns(vc.alias("vc"))
+
+
+def _user_or_app(job_id: str, user_hash: str | None) -> str:
+    """Return what jobs of one user or application have in common, as far as the log tells."""
+    if user_hash is not None:
+        return user_hash
+    match = _PAI_JOB.match(job_id)
+    return job_id if match is None else match[1]
 
 
 def _names(present: list[str], trace_format: TraceFormat, columns: Mapping[str, str]) -> dict[str, str]:

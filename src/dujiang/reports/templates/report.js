@@ -6,6 +6,10 @@ const PALETTE = {
     series0: "#0d6e8c", series1: "#d08a2e", series2: "#2f9e7a", series3: "#a3527a", series4: "#5b8fd6", series5: "#7a6a4f",
     need0: "#0a5570", need1: "#3f9fb8", need2: "#d9a55b",
     heat: [[0, "#eef5f6"], [0.25, "#a9d3da"], [0.5, "#4ba3b5"], [0.75, "#166f8c"], [1, "#083a52"]],
+    band0: "rgba(13,110,140,0.17)", band1: "rgba(208,138,46,0.17)", band2: "rgba(47,158,122,0.17)",
+    band3: "rgba(163,82,122,0.17)", band4: "rgba(91,143,214,0.17)", band5: "rgba(122,106,79,0.17)",
+    firms: "#0a5570", firms_ink: "#ffffff", vouchers: "#d9a55b", vouchers_ink: "#12303d",
+    centres: "#62b2ca", centres_ink: "#12303d", rest: "#c3cfd3", rest_ink: "#12303d",
   },
   dark: {
     ink: "#e3eff2", muted: "#9db6bf", grid: "#24404a", paper: "#10252d", stone: "#3d5963",
@@ -13,6 +17,10 @@ const PALETTE = {
     series0: "#4cb8d4", series1: "#e3a44c", series2: "#5fcf9f", series3: "#dd8bb4", series4: "#8fb4f2", series5: "#c3b08a",
     need0: "#7fd6ea", need1: "#338aa3", need2: "#e3a44c",
     heat: [[0, "#16323b"], [0.25, "#1f5d6e"], [0.5, "#2f8fa6"], [0.75, "#72c8d6"], [1, "#e6fbff"]],
+    band0: "rgba(76,184,212,0.2)", band1: "rgba(227,164,76,0.2)", band2: "rgba(95,207,159,0.2)",
+    band3: "rgba(221,139,180,0.2)", band4: "rgba(143,180,242,0.2)", band5: "rgba(195,176,138,0.2)",
+    firms: "#2d8ba8", firms_ink: "#ffffff", vouchers: "#e3a44c", vouchers_ink: "#10252d",
+    centres: "#a5dfee", centres_ink: "#10252d", rest: "#4d6a75", rest_ink: "#e3eff2",
   },
 };
 const FIGURES = JSON.parse(document.getElementById("figures").textContent);
