@@ -224,8 +224,10 @@ class Quoted:
     At use u of a slot, the price is ``ask * top ** max(0, (u - knee) / (1 - knee))``.
     """
 
-    knee: float = 0.7
-    top: float = 4.0
+    knee: float = 0.95
+    top: float = 2.0
+    """With these the fast mode is nearest to the exact one (docs/lab.md): rounds, and admissions between them, sell at
+    the ask until little is left."""
 
 
 @dataclass(frozen=True, slots=True)
