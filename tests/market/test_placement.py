@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import slow
 from benchmarks.markets import market
@@ -14,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_books import random_arrays, some_prices
 
+from dujiang.core.money import MICRO
 from dujiang.market.arrays import BookArrays
+from dujiang.market.book_arrays import book_arrays
 from dujiang.market.dual import Prices
 from dujiang.market.engine import Effort, gap_of, solve
 from dujiang.market.improve import appraisal, guides, improve, nearby, scratch
@@ -26,6 +29,7 @@ from dujiang.market.sorting import sort_by_key
 from dujiang.market.splitmix import seeded
 from dujiang.market.state import Posted, State, copied, empty_state, posted_prices, put, take
 from dujiang.market.turns import pull_forward
+from lab_cases import HOUR, Job, Pool, lab_case, voucher
 
 BOOKS = settings(max_examples=30, deadline=None)
 SEEDS = st.integers(0, 10**6)
@@ -286,3 +290,20 @@ def test_an_award_is_pulled_into_the_first_gap_of_any_pool() -> None:
     assert served.size > 5
     assert before > 5
     assert (s.start - a.release)[served].mean() < before / 5
+
+
+def test_an_award_with_a_voucher_moves_only_to_where_it_pays_as_much() -> None:
+    firms = pl.DataFrame({"enterprise_id": ["e0"], "employees": [10]})
+    jobs = [Job(0, 2 * HOUR, 1, limit_cny=100)]
+    starts = {}
+    for ask in (2.0, 1.5):
+        pools = [Pool("a", "a", 4), Pool("b", "b", 4, ask)]
+        case = lab_case(jobs, pools, slots=24, programmes=[voucher(rate=0.5)], firms=firms, capacity=[("a", 0, 0)])
+        a = book_arrays(case.book, case.terms, case.coupling)
+        posted = posted_prices(a, np.zeros_like(a.ask))
+        s = empty_state(a)
+        put(a, s, posted, 0, 0, 6, 1)
+        pull_forward(a, s, posted)
+        assert s.voucher[0, 0] == 2 * MICRO
+        starts[ask] = (int(s.pool[0]), int(s.start[0]))
+    assert starts == {2.0: (1, 0), 1.5: (0, 1)}

@@ -43,7 +43,7 @@ def command(
         with output.progress() as progress:
 
             def tell(now: Progress) -> None:
-                progress(output.say(Text("replays", "重放")), now.done / max(1, now.of), note=_note(output, now))
+                progress(output.say(Text("replays", "回放")), now.done / max(1, now.of), note=_note(output, now))
 
             made = study_to(study, out, engine=engine, workers=workers, trace=trace, progress=tell)
     except KeyboardInterrupt:
