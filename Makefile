@@ -79,6 +79,7 @@ bench: setup  ## speed and memory of everything, each as a ratio against a named
 	$(BIN)/python -m benchmarks.policy
 	$(BIN)/python -m benchmarks.fund
 	$(BIN)/python -m benchmarks.risk
+	$(BIN)/python -m benchmarks.lab
 
 bench-clearing: setup $(CPSAT)  ## the clearing alone: its goals, simple rules, HiGHS and CP-SAT, the pricing pass
 	$(BIN)/python -m benchmarks.clearing

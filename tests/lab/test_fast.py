@@ -183,3 +183,19 @@ def test_a_stopped_run_pays_its_hours_and_begins_again() -> None:
     row = fast.replay_fast(no_time).jobs.row(0, named=True)
     assert (row["start_s"], row["end_s"], row["outcome"]) == (0, 3 * HOUR, "stopped")
     assert (row["gross_ucny"], row["voucher_ucny"], row["programme_id"]) == (12_000_000, 6_000_000, "made-up")
+
+
+@pytest.mark.parametrize("price", [0, 5])
+def test_a_carbon_price_outweighs_an_earlier_start(price: int) -> None:
+    pools = [Pool("clean", "a", 1, watts=100.0), Pool("dirty", "b", 1, watts=900.0)]
+    case = lab_case(
+        [Job(0, HOUR, 1, limit_cny=100, deadline_s=6 * HOUR)],
+        pools,
+        slots=6,
+        capacity=[("clean", 0, 0)],
+        pue=1.2,
+        grid_kgco2_per_kwh=0.5,
+        objective={"carbon_cny_per_kg": price},
+    )
+    (job,) = fast.replay_fast(case).jobs.select("pool_id", "start_s").rows()
+    assert job == (("clean", HOUR) if price else ("dirty", 0))

@@ -521,3 +521,23 @@ def test_an_interval_names_its_unit_once_and_its_level() -> None:
     assert interval(Unit.SHARE, Estimate(0.1), 0.95) == Text("", "")
     assert interval(Unit.SHARE, Estimate(0.1, 0.1, 0.1), 0.95) == Text("", "")
     assert cell(Unit.PRICE, -0.001, sign=True) == "0.00"
+
+
+def test_a_search_that_finds_nothing_within_its_limit_says_so() -> None:
+    document = search()
+    document["search"] = document["search"] | {"best": document["reference"], "budget": 2000.0}
+    second, third = story(document)[1:]
+    assert "within cny 2,000, none of the settings tried does better than the reference" in second.en.lower()
+    assert "2,000" in second.zh
+    assert "frontier" in third.en
+
+
+def test_money_of_the_warm_up_is_not_forgotten() -> None:
+    document = run()
+    spent = sum(entry["spent_cny"] for entry in document["programmes"])
+    assert spent > 0
+    told_of = story(document | {"voucher_cny": 0.0})[2].en
+    assert "after the warm-up" in told_of
+    assert "says nothing" not in told_of
+    assert "with the warm-up" in story(document | {"voucher_cny": spent / 2})[2].en
+    assert "with the warm-up" not in story(document | {"voucher_cny": spent})[2].en

@@ -19,8 +19,8 @@ from dujiang.store.files import write_whole
 from dujiang.store.read_book import cannot_open
 from dujiang.store.results import SUMMARY
 
-_SETTING = ("mode", "policy", "coupling", "clock", "centres", "gpus")
-"""Where two runs differ in one of these, they differ in more than programmes."""
+_SETTING = ("mode", "policy", "coupling", "clock", "centres", "gpus", "round_every_h", "admit_every_h", "warm_up_h")
+"""Where two runs differ in one of these, or in an assumption, they differ in more than programmes."""
 _PAGE = b"<!doctype html>"
 
 
@@ -103,8 +103,13 @@ def _effects(
             problems.append(Problem("unreadable", name, None, None, shown(str(error).splitlines()[0]), expected))
             return None
     names = {group["key"]: Text(**group["name"]) for group in document["by_region"]}
-    alike = all(document[key] == reference[key] for key in _SETTING)
+    alike = all(document[key] == reference[key] for key in _SETTING) and _assumed(document) == _assumed(reference)
     return effects(frames[0], frames[1], windows[0], names, only_programmes=alike)
+
+
+def _assumed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run takes for granted, programmes aside."""
+    return {entry: stated for entry, stated in document["assumptions"].items() if entry != "programmes"}
 
 
 __all__ = ["compare_to"]

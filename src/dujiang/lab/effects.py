@@ -195,7 +195,7 @@ _CHANGES = tuple(
 OF_MONEY = frozenset(
     {
         *("incidence.buyers", "incidence.centres", "incidence.lost"),
-        *("leverage.additional_net_per_voucher", "cny_per_additional_gpu_hour"),
+        *("leverage.additional_net_per_voucher", "cny_per_additional_gpu_hour", "additionality"),
     }
 )
 """Effects for each yuan of vouchers: known only if the two runs differ in their programmes and in nothing else, because

@@ -229,11 +229,12 @@ def _serve(desk: Desk, j: int) -> bool:
 
 @inlined
 def _earlier(desk: Desk, j: int, p: int, t: int, o: int) -> tuple[int, int]:
-    """Return pool and start of the earliest block that leaves a job exactly as much, with the same vouchers."""
+    """Return pool and start of the earliest block that is worth exactly as much, with the same vouchers."""
     a, posted = desk.a, desk.posted
     gpus = a.gpus[j]
     bears = bearable(a, j, p, o)
-    surplus = bears - gpus * cost_between(posted.price_sum, p, t, a.slots[a.shape[j], p])
+    own = a.slots[a.shape[j], p]
+    surplus = bears - a.carbon[p] * gpus * own - gpus * cost_between(posted.price_sum, p, t, own)
     row = a.place[j]
     best, start = p, t
     for i in range(a.place_first[row], a.place_first[row + 1]):
@@ -243,8 +244,9 @@ def _earlier(desk: Desk, j: int, p: int, t: int, o: int) -> tuple[int, int]:
         if q == p or a.release[j] > last:
             continue
         room = bearable(a, j, q, o)
+        left = room - a.carbon[q] * gpus * d
         for u in range(a.release[j], last + 1):
-            if room - gpus * cost_between(posted.price_sum, q, u, d) != surplus:
+            if left - gpus * cost_between(posted.price_sum, q, u, d) != surplus:
                 continue
             if not fits(a, desk.state, j, q, u):
                 continue

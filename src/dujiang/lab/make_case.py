@@ -352,6 +352,8 @@ def _assumptions(
         entries["facts"] = {name: str(fact) for name, fact in sorted(firms.facts.items())}
     entries |= programmes.assumptions
     entries |= _about_replay(scenario)
+    if scenario.carbon_ucny_per_kg:
+        entries["carbon_price"] = {"cny_per_kg": cny(scenario.carbon_ucny_per_kg)}
     entries[f"coupling/{scenario.coupling}"] = str(scenario.coupling)
     if scenario.coupling is Reach.FULL and fleet.links.is_empty() and fleet.centres["region"].n_unique() > 1:
         entries["links"] = {"cny_per_gb": cny(scenario.link_ucny_per_gb)}

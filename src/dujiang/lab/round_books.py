@@ -81,6 +81,8 @@ class RoundBooks:
         self._contracts = pl.DataFrame(schema=dict.fromkeys(CONTRACT, pl.String()))
         self._arrived = 0
         self._returned: dict[str, int] = {}
+        self._paid: dict[int, int] = {}
+        """By row of a job, what its firm has paid for runs that were stopped, micro-yuan."""
         self._stopped: list[str] = []
         self._unused: list[Unused] = []
         self.too_late = 0
@@ -128,7 +130,7 @@ class RoundBooks:
         """Take the outcome of the last book's clearing."""
         self._outcome = outcome
 
-    def stop(self, order_id: str, row: int, again: str, unused: Iterable[Unused]) -> None:
+    def stop(self, order_id: str, row: int, again: str, unused: Iterable[Unused], paid_ucny: int) -> None:
         """Take back an award that has not ended.
 
         Parameters
@@ -137,9 +139,13 @@ class RoundBooks:
         row : of its job
         again : id under which the order returns to the next book, if it can still end in time
         unused : vouchers that it was promised and will not be paid
+        paid_ucny : what its firm pays for what ran; comes off its limit (design 9.3), and where nothing of that is
+            left the order does not return
         """
         self._stopped.append(order_id)
-        self._returned[again] = row
+        self._paid[row] = self._paid.get(row, 0) + paid_ucny
+        if self._paid[row] < self._orders["limit_ucny"][row]:
+            self._returned[again] = row
         self._unused += unused
 
     def _arrivals(self, hour: int) -> int:
@@ -149,7 +155,9 @@ class RoundBooks:
         """Return the ids of orders that have come, those of orders that come back, and all as of the last book."""
         first, self._arrived = self._arrived, self._arrivals(hour)
         back = pl.Series(list(self._returned), dtype=pl.String)
-        rows = self._orders[list(self._returned.values())].with_columns(order_id=back)
+        back_rows = list(self._returned.values())
+        paid = pl.Series([self._paid[row] for row in back_rows], dtype=pl.Int64)
+        rows = self._orders[back_rows].with_columns(order_id=back, limit_ucny=pl.col("limit_ucny") - paid)
         came = self._orders[first : self._arrived]
         fresh = pl.concat([rows, came]).with_columns(pl.col("release") - self._hour, pl.col("deadline") - self._hour)
         return came["order_id"], back, pl.concat([self._book.orders, self._waiting, fresh])

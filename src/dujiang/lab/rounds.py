@@ -174,7 +174,9 @@ class _Rounds:
             order_id = live.award.run.order_id
             self._runs[live.row] += 1
             again = f"{order_id.partition(AGAIN)[0]}{AGAIN}{self._runs[live.row] + 1}"
-            self._books.stop(order_id, live.row, again, unused)
+            bill = ended.settled.bill
+            paid = bill.service_ucny + bill.transfer_ucny - bill.voucher_ucny
+            self._books.stop(order_id, live.row, again, unused, paid)
 
     def _round(self, hour: int) -> None:
         self._tell(hour / self._case.book.slots)

@@ -119,7 +119,8 @@ class Figures:
         drawn, level = self._drawn({run.window.hours for run in runs}), self._study.level
         mine = self._sample(index, runs, drawn)
         measured = _estimates(MEASURES, values_of, [mine], level)
-        _within_budgets(measured["voucher_cny"], summaries)
+        most = _budgets(summaries)
+        _cut(measured["voucher_cny"], most)
         measured.update({key: _mean([summary[key] for summary in summaries], "h") for key in QUANTILES})
         row = {
             "index": index,
@@ -137,7 +138,8 @@ class Figures:
             others = [_read_run(folder) for folder in self._folders[there]]
             if _comparable(runs, others):
                 _compare(row, runs, others, [mine, self._sample(there, others, drawn)], drawn, level)
-                if not _only_programmes(point.values, self._points.found[there].values):
+                _cut(row["effects"]["change.voucher_cny"], most)
+                if there == index or not _only_programmes(point.values, self._points.found[there].values):
                     row["effects"].update({key: dict.fromkeys(("mean", "low", "high")) for key in OF_MONEY})
         return row
 
@@ -199,12 +201,17 @@ def _only_programmes(here: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
     return all(key.partition(".")[0] == "programmes" for key in differing)
 
 
-def _within_budgets(vouchers: dict[str, float | None], summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Cut the upper end where resampled days would spend more than there is: no run ever does."""
+def _budgets(summaries: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return what all programmes of a run may spend, yuan; None: there is no limit, or no programme."""
     budgets = [programme["budget_cny"] for summary in summaries for programme in summary["programmes"]]
+    return None if not budgets or None in budgets else round(sum(budgets) / len(summaries), 2)
+
+
+def _cut(vouchers: dict[str, float | None], most: float | None) -> None:
+    """Cut the upper end where resampled days would spend more than there is: no run ever does."""
     high = vouchers["high"]
-    if high is not None and budgets and None not in budgets:
-        vouchers["high"] = min(high, round(sum(budgets) / len(summaries), 2))
+    if high is not None and most is not None:
+        vouchers["high"] = min(high, most)
 
 
 def _comparable(here: Sequence[Run], there: Sequence[Run]) -> bool:

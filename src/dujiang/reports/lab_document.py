@@ -203,14 +203,16 @@ class Study:
     def focus(self) -> Point | None:
         """The setting that the story tells of: the best found, else the one that spends most, else the last.
 
+        None where a search found none that does better than a reference.
+
         If some differ in programmes only, it is one of those.
 
         Unless it was searched for, it is not chosen by how good its effect looks: what is picked for that looks better
         than it is.
         """
         others = self.others
-        if self.best is not None and self.best in others:
-            return self.best
+        if self.best is not None and others:
+            return self.best if self.best in others else None
         others = tuple(filter(self.by_vouchers_alone, others)) or others
         spending = [(money.mean, -at) for at, point in enumerate(others) if (money := point.measure("voucher_cny"))]
         if spending and max(spending)[0] > 0:

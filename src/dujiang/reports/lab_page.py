@@ -8,7 +8,7 @@ from dujiang.core.text import Text
 from dujiang.reports.charts import Figure
 from dujiang.reports.lab_assumptions import Stated
 from dujiang.reports.lab_charts import bars
-from dujiang.reports.lab_document import Document, entries, group_name, mapping, number, said
+from dujiang.reports.lab_document import Document, entries, group_name, items, mapping, number, said
 from dujiang.reports.lab_words import Measure, Unit, cell, measure_of, span, titled
 from dujiang.reports.layout import ROWS_DRAWN, Card, Panel, Row, Section, Table, table_of
 from dujiang.reports.words import NONE, joined, same
@@ -146,9 +146,10 @@ _TERM_WORDS: Final = {
     "utilisation": (
         Text("Accelerator time at work", "加速卡使用率"),
         Text(
-            "GPU-hours in which jobs were really at work, over all GPU-hours that stood there, over the whole window. "
-            "Time that is paid for and not used, such as the rest of a started hour, does not count.",
-            "作业实际运行的卡时与全部可用卡时之比，按整个时段计算。已计费而未使用的时间（如不足一小时的余数）不计入。",
+            "GPU-hours in which jobs were really at work, over all GPU-hours that stood there, in the hours in which "
+            "jobs come: what still runs after them is not in it. Time that is paid for and not used, such as the rest "
+            "of a started hour, does not count.",
+            "作业实际运行的卡时与全部可用卡时之比，按作业到达的时段计算，其后仍在运行的部分不计。已计费而未使用的时间（如不足一小时的余数）不计入。",
         ),
     ),
     "wait": (
@@ -201,9 +202,9 @@ _TERM_WORDS: Final = {
         Text(
             "Who gained by the voucher money: the change of the buyers' gain and of the centres' gain against the "
             "reference, each over the voucher money. If prices rise, a part ends with centres. What is left is "
-            "nobody's gain; if it is below zero, both together gained more than was paid.",
+            "nobody's gain, carriers' fees among it; if it is below zero, both together gained more than was paid.",
             "算力券资金最终由谁得益：企业得益与中心得益相对对照方案的变化，各除以算力券资金。价格上升时一部分归中心。"
-            "其余无人得益；若为负，则双方合计得益多于支付额。",
+            "其余（含传输费）无人得益；若为负，则双方合计得益多于支付额。",
         ),
     ),
     "leverage": (
@@ -266,6 +267,8 @@ _LIMITS: Final = (
 def limits_of(documents: Sequence[Document]) -> tuple[Text, ...]:
     """Return what the data cannot say: of every replay, and of the series of states that one was rebuilt from."""
     found = list(_LIMITS)
+    if _unlike_grids(documents):
+        found.insert(0, _GRIDS)
     for document in documents:
         calibration = mapping(document.get("calibration"))
         for entry in entries(calibration.get("unknown")):
@@ -273,6 +276,29 @@ def limits_of(documents: Sequence[Document]) -> tuple[Text, ...]:
             if line.en and line not in found:
                 found.append(line)
     return tuple(found)
+
+
+def _unlike_grids(documents: Sequence[Document]) -> bool:
+    """Say whether the market, which sells whole hours, stands beside queues that work to the second."""
+    policies: set[str] = set()
+    clocks: set[str] = set()
+    for document in documents:
+        if "policy" in document:
+            policies.add(str(document["policy"]))
+            clocks.add(str(document.get("clock")) if document["policy"] != "market" else "")
+        for row in entries(document.get("differing_assumptions")):
+            into = {"policy": policies, "clock": clocks}.get(str(row.get("entry")))
+            if into is not None:
+                into |= {str(mapping(item).get("value")) for item in items(row.get("values"))}
+    return "market" in policies and "seconds" in clocks
+
+
+_GRIDS: Final = Text(
+    "The market sells whole hours; the queues beside it start and charge jobs to the second. A job of minutes that is "
+    "not worth a whole hour is served by them and not by the market. With `clock: hours` only the allocation differs.",
+    "市场以整小时出售，与之比较的队列按秒开始与计费：不值一整小时的短作业可在队列中运行，而在市场中不成交。"
+    "设 clock: hours 后，差异仅来自分配方式。",
+)
 
 
 FOOT: Final = Text(

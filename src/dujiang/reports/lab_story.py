@@ -7,7 +7,7 @@ includes zero is said to be one that cannot be told, and nothing is promised bey
 from collections.abc import Sequence
 
 from dujiang.core.text import Text
-from dujiang.reports.lab_document import Document, Study, number
+from dujiang.reports.lab_document import Document, Study, entries, number
 from dujiang.reports.lab_sentences import Story, sentence, setting
 from dujiang.reports.lab_study_story import study_story
 from dujiang.reports.lab_words import ALLOCATOR_WORDS, cny, hours, word
@@ -78,6 +78,17 @@ def _who_paid(document: Document) -> Text:
     )
     if voucher is None:
         return sentence([paid, Text("what vouchers pay is not known", "算力券支付金额未知")])
+    spent = sum(number(entry.get("spent_cny")) or 0.0 for entry in entries(document.get("programmes")))
+    if voucher == 0 and spent > 0:
+        return sentence(
+            [
+                paid,
+                Text(
+                    f"no voucher is paid after the warm-up, which took {cny(spent).en}",
+                    f"预热期之后没有支付算力券，预热期用去 {cny(spent).zh}",
+                ),
+            ]
+        )
     if voucher == 0:
         return sentence(
             [
@@ -88,12 +99,15 @@ def _who_paid(document: Document) -> Text:
                 ),
             ]
         )
+    warm = Text("", "")
+    if spent > voucher * 1.005:
+        warm = Text(f" ({cny(spent).en} with the warm-up)", f"（含预热期共 {cny(spent).zh}）")
     part = "" if net is None or net + voucher <= 0 else share(voucher / (net + voucher))
     return sentence(
         [
             Text(
-                f"{paid.en} and vouchers {cny(voucher).en}{f', {part} of the whole' if part else ''}",
-                f"{paid.zh}，算力券支付 {cny(voucher).zh}{f'，占 {part}' if part else ''}",
+                f"{paid.en} and vouchers {cny(voucher).en}{f', {part} of the whole' if part else ''}{warm.en}",
+                f"{paid.zh}，算力券支付 {cny(voucher).zh}{f'，占 {part}' if part else ''}{warm.zh}",
             ),
             Text(
                 "what would have run without them takes a second, paired run to tell",

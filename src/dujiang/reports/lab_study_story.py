@@ -3,7 +3,7 @@
 from typing import Final
 
 from dujiang.core.text import Text
-from dujiang.reports.lab_document import Estimate, Point, Study, entries, items, mapping, said
+from dujiang.reports.lab_document import Estimate, Point, Study, entries, items, mapping, number, said
 from dujiang.reports.lab_sentences import Story, all_of, lower, many, sentence, setting
 from dujiang.reports.lab_words import Unit, amount, change, cny, compute, interval, measure_of
 from dujiang.reports.words import share
@@ -14,6 +14,8 @@ def study_story(study: Study) -> Story:
     first = _what_was_tried(study)
     if not study.points:
         return first, Text("There is no result yet.", "尚无结果。"), Text("Nothing can be compared.", "无从比较。")
+    if study.others and study.best is not None and study.best not in study.others:
+        return first, _nothing_better(study, study.best), _FRONTIER
     focus = study.focus
     reference = None if focus is None else study.reference_of(focus)
     if focus is None or reference is None:
@@ -21,6 +23,26 @@ def study_story(study: Study) -> Story:
     if study.mixed and focus is not study.best:
         return first, _each_change(study), _what_vouchers_do(study)
     return first, _what_changed(study, focus, reference), _who_gained(study, focus, reference)
+
+
+_FRONTIER: Final = Text(
+    "What the other settings would bring, and what they would cost, stands on the frontier below.",
+    "其他方案的效果与花费见下文的前沿图。",
+)
+
+
+def _nothing_better(study: Study, best: Point) -> Text:
+    """Say that a search found nothing better than the reference within what may be spent."""
+    name, most = study.name(best), number(mapping(study.document.get("search")).get("budget"))
+    if most is None:
+        return Text(
+            f'None of the settings tried does better than the reference, "{name.en}".',
+            f"试过的方案均不优于对照方案“{name.zh}”。",
+        )
+    return Text(
+        f'Within {cny(most).en}, none of the settings tried does better than the reference, "{name.en}".',
+        f"在 {cny(most).zh}以内，试过的方案均不优于对照方案“{name.zh}”。",
+    )
 
 
 def _what_was_tried(study: Study) -> Text:
@@ -338,6 +360,10 @@ def _who_gained(study: Study, focus: Point, reference: Point) -> Text:
 
 def _cost(study: Study, focus: Point, spent: Estimate) -> Text:
     paid = cny(spent.mean)
+    in_all = sum(number(entry.get("spent_cny")) or 0.0 for entry in entries(focus.entry.get("programmes")))
+    if in_all > spent.mean * 1.005:
+        whole = cny(in_all)
+        paid = Text(f"{paid.en} ({whole.en} with the warm-up)", f"{paid.zh}（含预热期共 {whole.zh}）")
     each = yuan_per_additional(study, focus)
     if each is None:
         between = interval(Unit.YUAN, spent, study.level, differs=False)
